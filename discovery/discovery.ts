@@ -1,0 +1,120 @@
+import { messageOf } from '../src/fault.ts';
+import type { Log } from '../src/log.ts';
+import { createDocuments, type Documents } from './document.ts';
+import { createKeyLog } from './key-log.ts';
+import { type KeyEvent, KeyRing, type KeyRingState } from './key-ring.ts';
+import { type KeySource, KeySourceFailure } from './key-source/key-source.ts';
+import { poll } from './poller.ts';
+
+export interface DiscoveryOptions {
+  readonly issuer: string;
+  /** With unique names; the later one decides where two give different keys for one kid. */
+  readonly sources: readonly KeySource[];
+  readonly pollIntervalMs: number;
+  readonly holdDownMs: number;
+  readonly revoked: Iterable<string>;
+  /** Epoch milliseconds. */
+  readonly clock: () => number;
+  readonly log: Log;
+  /** Called after the documents changed, with those that are served from now on; `undefined`: no key is left. */
+  readonly onChange?: (documents: Documents | undefined) => void;
+}
+
+/** One issuer's documents, kept up to date. */
+export interface Discovery {
+  /** Starts polling. Resolves when every source has been tried once; never rejects. */
+  start(): Promise<void>;
+  /** Resolves when nothing is under way any more; the documents stay. */
+  stop(): Promise<void>;
+  /** Every source has been tried, and there are documents. */
+  readonly ready: boolean;
+  /** What to serve now; nothing before the first good key. */
+  documents(): Documents | undefined;
+  state(): KeyRingState;
+}
+
+/** The longest time a timer takes. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+export function createDiscovery(options: DiscoveryOptions): Discovery {
+  const { issuer, sources, clock, log } = options;
+  const ring = new KeyRing({ ...options, sources: sources.map(({ name }) => name) });
+  const keyLog = createKeyLog(log);
+  const stopping = new AbortController();
+  const untried = new Set(sources);
+  let documents: Documents | undefined;
+  let expiry: NodeJS.Timeout | undefined;
+  let started: Promise<void> | undefined;
+  let polling: Promise<unknown> = Promise.resolve();
+
+  function changed(events: readonly KeyEvent[]): void {
+    keyLog.events(events);
+    const keys = ring.keys();
+    const next = keys.length === 0 ? undefined : createDocuments(issuer, keys);
+    if (next?.jwks.etag !== documents?.jwks.etag) {
+      documents = next;
+      if (next === undefined) log.error({ issuer }, 'no key is left to publish');
+      notify(next);
+    }
+    clearTimeout(expiry);
+    const at = ring.nextExpiry();
+    if (at === undefined || stopping.signal.aborted) return;
+    expiry = setTimeout(() => changed(ring.expire()), Math.min(Math.max(at - clock(), 0) + 1, MAX_TIMER_MS));
+  }
+
+  function notify(next: Documents | undefined): void {
+    try {
+      options.onChange?.(next);
+    } catch (error) {
+      log.error({ issuer, reason: messageOf(error) }, 'the listener for changed documents failed');
+    }
+  }
+
+  function run(source: KeySource, tried: () => void): Promise<void> {
+    const { name } = source;
+    return poll({
+      source,
+      intervalMs: options.pollIntervalMs,
+      signal: stopping.signal,
+      onReading(reading) {
+        keyLog.succeeded(name);
+        keyLog.refused(name, reading.refused);
+        changed(ring.succeeded(name, reading));
+        tried();
+      },
+      onFailure(error) {
+        const partial = error instanceof KeySourceFailure ? error.partial : undefined;
+        keyLog.failed(name, error);
+        if (partial !== undefined) keyLog.refused(name, partial.refused);
+        changed(ring.failed(name, partial));
+        tried();
+      },
+    });
+  }
+
+  return {
+    start() {
+      started ??= new Promise((resolve) => {
+        const loops = sources.map((source) =>
+          run(source, () => {
+            untried.delete(source);
+            if (untried.size === 0) resolve();
+          }),
+        );
+        // After `stop` nobody has to wait for sources that were never tried.
+        polling = Promise.all(loops).then(() => resolve());
+      });
+      return started;
+    },
+    async stop() {
+      stopping.abort();
+      clearTimeout(expiry);
+      await polling;
+    },
+    get ready() {
+      return untried.size === 0 && documents !== undefined;
+    },
+    documents: () => documents,
+    state: () => ring.state(),
+  };
+}

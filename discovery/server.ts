@@ -1,0 +1,108 @@
+import type { RequestListener } from 'node:http';
+import { Fault, messageOf } from '../src/fault.ts';
+import type { Log } from '../src/log.ts';
+import type { Metrics } from '../src/runtime/metrics.ts';
+import { type Service, type ServiceOptions, startService } from '../src/runtime/service.ts';
+import { createDiscoveryApp } from './app.ts';
+import { createDiscovery, type Discovery } from './discovery.ts';
+import type { KeySource } from './key-source/key-source.ts';
+
+export interface DiscoveryServiceOptions extends Omit<ServiceOptions, 'handler' | 'unready'> {
+  /** The issuer, or how to ask for it; that is tried until it answers. */
+  readonly issuer: string | ((signal: AbortSignal) => Promise<string>);
+  readonly sources: readonly KeySource[];
+  readonly pollIntervalMs: number;
+  readonly holdDownMs: number;
+  readonly revoked: readonly string[];
+  readonly cacheMaxAgeSeconds: number;
+  readonly clock: () => number;
+  readonly metrics: Metrics;
+  readonly log: Log;
+}
+
+const FIRST_RETRY_MS = 500;
+const LAST_RETRY_MS = 10_000;
+
+/** Starts to listen, and to read the keys as soon as the issuer is known. Throws a Failure where it cannot listen. */
+export async function startDiscovery(options: DiscoveryServiceOptions): Promise<Service> {
+  const { issuer, metrics, log } = options;
+  const stopping = new AbortController();
+  let discovery: Discovery | undefined;
+  let app: RequestListener = issuerUnknown;
+  const unready = () => {
+    if (discovery === undefined) return ['the issuer is not known yet'];
+    return discovery.ready ? [] : ['a key source has not been tried yet, or none has given a key'];
+  };
+  metrics.onExpose(() => expose(discovery, metrics));
+  const service = await startService({ ...options, handler: (request, response) => app(request, response), unready });
+
+  const serve = (known: string) => {
+    discovery = createDiscovery({ ...options, issuer: known });
+    app = createApp(options, known, discovery);
+    void discovery.start();
+    log.info({ issuer: known, sources: options.sources.map(({ name }) => name) }, 'reading keys');
+  };
+  if (typeof issuer === 'string') serve(issuer);
+  const found = typeof issuer === 'string' ? Promise.resolve() : findIssuer(issuer, serve, stopping.signal, log);
+  return {
+    ...service,
+    get lastRequest() {
+      return service.lastRequest;
+    },
+    async stop(graceMs) {
+      stopping.abort();
+      await Promise.all([service.stop(graceMs), found, discovery?.stop()]);
+    },
+  };
+}
+
+function createApp(options: DiscoveryServiceOptions, issuer: string, discovery: Discovery): RequestListener {
+  return createDiscoveryApp({
+    issuer,
+    documents: () => discovery.documents(),
+    cacheMaxAgeSeconds: options.cacheMaxAgeSeconds,
+    log: options.log,
+    onRequest: (path, code) => options.metrics.count('podpass_http_requests_total', { path, code: codeLabel(code) }),
+  });
+}
+
+/** Before the issuer is known nobody can say which paths there are. */
+const issuerUnknown: RequestListener = (_request, response) => {
+  const { status, code, message } = new Fault('unavailable', 'the issuer is not known yet');
+  const headers = { 'Content-Type': 'application/json', 'Cache-Control': 'no-store', 'Retry-After': '5' };
+  response.writeHead(status, headers).end(JSON.stringify({ error: { code, message } }));
+};
+
+/** The statuses that the app gives; a closed set, as every label. */
+function codeLabel(code: number) {
+  const known = ['200', '204', '304', '404', '405', '503'] as const;
+  return known.find((each) => each === String(code)) ?? '500';
+}
+
+async function findIssuer(
+  ask: (signal: AbortSignal) => Promise<string>,
+  found: (issuer: string) => void,
+  signal: AbortSignal,
+  log: Log,
+): Promise<void> {
+  for (let retryMs = FIRST_RETRY_MS; !signal.aborted; retryMs = Math.min(retryMs * 2, LAST_RETRY_MS)) {
+    try {
+      return found(await ask(signal));
+    } catch (error) {
+      if (signal.aborted) return;
+      log.warn({ reason: messageOf(error), retryMs }, 'the issuer could not be read from the cluster');
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, retryMs);
+        signal.addEventListener('abort', () => resolve(clearTimeout(timer)), { once: true });
+      });
+    }
+  }
+}
+
+function expose(discovery: Discovery | undefined, metrics: Metrics): void {
+  if (discovery === undefined) return;
+  const { keys, sources } = discovery.state();
+  for (const state of ['published', 'held', 'refused'] as const) metrics.set('podpass_keys', { state }, keys[state]);
+  const oldest = Math.min(...sources.map(({ lastSuccess }) => lastSuccess ?? 0));
+  metrics.set('podpass_key_source_last_success_timestamp_seconds', {}, oldest);
+}

@@ -1,0 +1,90 @@
+import type { SettingKey, SettingValue } from './settings.ts';
+
+/** Every command: what it does, and the settings it takes, in the order of its help. */
+export interface CommandRow {
+  readonly summary: string;
+  readonly about: string;
+  /** What follows the flags, as in `TOKEN|-`; absent where nothing may. */
+  readonly argument?: string;
+  readonly settings: readonly SettingKey[];
+  /** Settings without which the command cannot run. */
+  readonly required?: readonly SettingKey[];
+}
+
+/** What decides what happens to a Pod; the same for the webhook and for `mutate`. */
+const admission = ['annotationPrefix', 'mountPath', 'tokenExpiration', 'reservedAudiences'] as const;
+const always = ['config', 'help'] as const;
+
+export const commandRows = {
+  webhook: {
+    summary: 'serves the mutating admission webhook over HTTPS',
+    about:
+      'Answers POST /mutate (AdmissionReview v1) and adds the tokens that annotations ask for to Pods at their creation.',
+    settings: [
+      ...(['kubeconfig', 'bindAddress', 'port', 'metricsPort', 'tlsMode', 'tlsCert', 'tlsKey'] as const),
+      ...admission,
+      ...(['serviceAccountLookupTimeout', 'shutdownDelay', 'logLevel'] as const),
+      ...always,
+    ],
+    required: ['tlsCert', 'tlsKey'],
+  },
+  discovery: {
+    summary: "serves an issuer's documents",
+    about:
+      "Serves <issuer>/.well-known/openid-configuration and the JWK Set of the API server's public signing keys, so that anyone can verify its tokens.",
+    settings: [
+      ...([
+        'issuer',
+        'keySource',
+        'kubeconfig',
+        'keys',
+        'pollInterval',
+        'holdDown',
+        'revoke',
+        'bindAddress',
+        'port',
+      ] as const),
+      ...(['tlsCert', 'tlsKey', 'metricsPort', 'cacheMaxAge', 'allowHttpIssuer', 'allowPrivateKeys'] as const),
+      ...(['shutdownDelay', 'logLevel'] as const),
+      ...always,
+    ],
+  },
+  demo: {
+    summary: 'shows the whole way of a token on loopback, without a cluster',
+    about:
+      'Starts both services with an embedded development issuer, sends a Pod through the webhook, mints and verifies its tokens, and keeps serving.',
+    settings: ['once', ...always],
+  },
+  mutate: {
+    summary: 'prints what the webhook would do to the Pods and workloads in a file',
+    about:
+      'Reads Pods, Deployments, StatefulSets, DaemonSets, ReplicaSets, Jobs, CronJobs and Lists; other kinds stay as they are. ServiceAccounts in the same input count; with --kubeconfig the others are read from the cluster.',
+    settings: ['file', 'output', 'kubeconfig', ...admission, 'serviceAccountLookupTimeout', ...always],
+    required: ['file'],
+  },
+  jwks: {
+    summary: 'prints the JWK Set of key files or of a cluster',
+    about:
+      'A key that cannot be published is named on standard error; the good ones are printed, and the exit code is 1.',
+    settings: ['keys', 'kubeconfig', 'allowPrivateKeys', ...always],
+  },
+  verify: {
+    summary: 'verifies a token as an outsider would, from the issuer URL alone',
+    about: 'Prints the claims as JSON, or the exact reason why the token is refused.',
+    argument: 'TOKEN|-',
+    settings: ['issuer', 'audience', 'ca', ...always],
+    required: ['issuer', 'audience'],
+  },
+} as const satisfies Record<string, CommandRow>;
+
+export type CommandName = keyof typeof commandRows;
+
+export type CommandSettings<C extends CommandName> = {
+  readonly [K in (typeof commandRows)[C]['settings'][number]]: (typeof commandRows)[C] extends {
+    readonly required: readonly (infer R)[];
+  }
+    ? K extends R
+      ? NonNullable<SettingValue<K>>
+      : SettingValue<K>
+    : SettingValue<K>;
+};

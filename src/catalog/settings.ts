@@ -1,0 +1,135 @@
+import type { Codec } from '../codec.ts';
+import * as codec from '../codec.ts';
+
+/**
+ * Every setting a user can make: one row each. The parser, the types of the parsed settings, `--help` and the README's
+ * tables read this list and nothing else. A row's key is the name in a config file; the flag and the environment
+ * variable follow from it: `bindAddress`, `--bind-address`, `PODPASS_BIND_ADDRESS`.
+ */
+export interface SettingRow<T = unknown> {
+  readonly codec: Codec<T>;
+  readonly help: string;
+  /** As text, the way a user would write it. A setting with neither default nor `repeatable` may be absent. */
+  readonly default?: string;
+  /** Other defaults for some commands. */
+  readonly defaults?: Readonly<Record<string, string>>;
+  /** May be given several times, each with one value: a list in a config file, commas in the environment. */
+  readonly repeatable?: true;
+  /** Repeatable, and one value may also hold several with commas between them. */
+  readonly commas?: true;
+  /** A one-letter flag. */
+  readonly short?: string;
+  /** Only on the command line. */
+  readonly flagOnly?: true;
+}
+
+const row = <T, const R extends Omit<SettingRow<T>, 'codec'>>(
+  c: Codec<T>,
+  rest: R,
+): { readonly codec: Codec<T> } & R => ({
+  codec: c,
+  ...rest,
+});
+
+const DAY = 86_400;
+
+export const settingRows = {
+  config: row(codec.filePath, { help: 'a YAML file of settings, by their names in camelCase' }),
+  help: row(codec.flag, { help: 'prints this help', short: 'h', flagOnly: true }),
+  kubeconfig: row(codec.filePath, {
+    help: 'the cluster; without it: in-cluster, then $KUBECONFIG, then the file in the home folder',
+  }),
+  bindAddress: row(codec.bindAddress, { help: 'the address to listen on', default: '::' }),
+  port: row(codec.port, {
+    help: 'the port of the service',
+    defaults: { webhook: '8443', discovery: '8080', demo: '0' },
+  }),
+  metricsPort: row(codec.port, {
+    help: 'the port of /metrics, /healthz and /readyz (plain HTTP)',
+    defaults: { webhook: '9090', discovery: '9091' },
+  }),
+  tlsMode: row(codec.choice('files'), { help: 'where the certificate comes from', default: 'files' }),
+  tlsCert: row(codec.filePath, { help: 'the certificate chain (PEM); read again when it changes' }),
+  tlsKey: row(codec.filePath, { help: 'its private key (PEM); read again when it changes' }),
+  annotationPrefix: row(codec.annotationPrefix, {
+    help: 'the part of the annotations before the slash',
+    default: 'podpass.dev',
+  }),
+  mountPath: row(codec.mountPath, {
+    help: 'the folder of the token files in a container',
+    default: '/var/run/secrets/podpass.dev/tokens',
+  }),
+  tokenExpiration: row(codec.tokenLifetime, { help: 'the lifetime of tokens without one of their own', default: '1h' }),
+  serviceAccountLookupTimeout: row(codec.duration(1, 25), {
+    help: 'how long one live read of a ServiceAccount may take',
+    default: '1s',
+  }),
+  reservedAudiences: row(codec.audience, {
+    help: "an audience to refuse, besides the API server's own",
+    repeatable: true,
+  }),
+  shutdownDelay: row(codec.duration(0, 25), {
+    help: 'how long requests are still served after SIGTERM',
+    default: '6s',
+  }),
+  logLevel: row(codec.choice('debug', 'info', 'warn', 'error'), {
+    help: 'the least level that is logged',
+    default: 'info',
+  }),
+  issuer: row(codec.issuerUrl, { help: 'the issuer, byte for byte as in the "iss" of the tokens' }),
+  keySource: row(codec.choice('cluster', 'files'), {
+    help: 'where keys come from; without it: files where --keys is given, else cluster',
+    repeatable: true,
+    commas: true,
+  }),
+  keys: row(codec.filePath, { help: 'a file or a folder with public keys (PEM) or a JWK Set', repeatable: true }),
+  pollInterval: row(codec.duration(1, DAY), { help: 'how often the key sources are read', default: '60s' }),
+  holdDown: row(codec.duration(0, 365 * DAY), {
+    help: 'how long a key stays published after it vanished from its source',
+    default: '15m',
+  }),
+  revoke: row(codec.text, { help: 'a kid to drop at once, whatever source gives it', repeatable: true }),
+  cacheMaxAge: row(codec.duration(0, DAY), { help: 'max-age of the served documents', default: '5m' }),
+  allowHttpIssuer: row(codec.flag, { help: 'accepts an http issuer that is not on loopback', default: 'false' }),
+  allowPrivateKeys: row(codec.flag, {
+    help: 'takes the public half of private keys instead of refusing them',
+    default: 'false',
+  }),
+  file: row(codec.filePath, { help: 'the file to read, - for standard input', short: 'f', flagOnly: true }),
+  output: row(codec.choice('yaml', 'json', 'patch', 'diff'), {
+    help: 'what to print',
+    short: 'o',
+    default: 'yaml',
+    flagOnly: true,
+  }),
+  audience: row(codec.audience, { help: 'the audience that the token must have' }),
+  ca: row(codec.filePath, { help: "CA certificates (PEM) to trust beside the system's" }),
+  once: row(codec.flag, {
+    help: 'ends after the walk; exit code 1 if a step failed',
+    default: 'false',
+    flagOnly: true,
+  }),
+} as const satisfies Record<string, SettingRow>;
+
+export type SettingKey = keyof typeof settingRows;
+
+type RowOf<K extends SettingKey> = (typeof settingRows)[K];
+type ValueOf<R> = R extends { readonly codec: Codec<infer T> } ? T : never;
+
+/** The parsed value of a setting: a list where it is repeatable, else a value, which may be absent without a default. */
+export type SettingValue<K extends SettingKey> =
+  RowOf<K> extends { readonly repeatable: true }
+    ? readonly ValueOf<RowOf<K>>[]
+    : RowOf<K> extends { readonly default: string } | { readonly defaults: object }
+      ? ValueOf<RowOf<K>>
+      : ValueOf<RowOf<K>> | undefined;
+
+/** `bindAddress` → `--bind-address` */
+export function flagOf(key: string): string {
+  return `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}
+
+/** `bindAddress` → `PODPASS_BIND_ADDRESS` */
+export function variableOf(key: string): string {
+  return `PODPASS_${key.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
+}

@@ -1,0 +1,80 @@
+import forge from 'node-forge';
+
+/** A private key and the certificate for it, both PEM. */
+export interface CertifiedKey {
+  readonly cert: string;
+  readonly key: string;
+}
+
+export interface CertificateOptions {
+  /** The key pair's private half: RSA in PEM (PKCS#8), as node-forge reads no other kind. */
+  readonly key: string;
+  readonly commonName: string;
+  /** Validity in epoch milliseconds. */
+  readonly notBefore: number;
+  readonly notAfter: number;
+  /** 16 random bytes. */
+  readonly serial: Uint8Array;
+}
+
+export interface ServerCertificateOptions extends CertificateOptions {
+  readonly dnsNames: readonly string[];
+  readonly ipAddresses: readonly string[];
+}
+
+/** A certificate of a CA for nothing but servers below it (RFC 5280 section 4.2.1.9). */
+export function createCa(options: CertificateOptions): CertifiedKey {
+  const subject = [{ name: 'commonName', value: options.commonName }];
+  return issue(options, subject, subject, forge.pki.privateKeyFromPem(options.key), [
+    { name: 'basicConstraints', critical: true, cA: true, pathLenConstraint: 0 },
+    { name: 'keyUsage', critical: true, keyCertSign: true, cRLSign: true },
+    { name: 'subjectKeyIdentifier' },
+  ]);
+}
+
+/** A server's certificate, signed by a CA. Clients look only at the names in it, not at the common name. */
+export function createServerCertificate(ca: CertifiedKey, options: ServerCertificateOptions): CertifiedKey {
+  const caCertificate = forge.pki.certificateFromPem(ca.cert);
+  const subject = [{ name: 'commonName', value: options.commonName }];
+  return issue(options, subject, caCertificate.subject.attributes, forge.pki.privateKeyFromPem(ca.key), [
+    { name: 'basicConstraints', critical: true, cA: false },
+    { name: 'keyUsage', critical: true, digitalSignature: true, keyEncipherment: true },
+    { name: 'extKeyUsage', serverAuth: true },
+    {
+      name: 'subjectAltName',
+      altNames: [
+        ...options.dnsNames.map((value) => ({ type: 2, value })),
+        ...options.ipAddresses.map((ip) => ({ type: 7, ip })),
+      ],
+    },
+    {
+      name: 'authorityKeyIdentifier',
+      keyIdentifier: caCertificate.generateSubjectKeyIdentifier().getBytes(),
+    },
+  ]);
+}
+
+function issue(
+  options: CertificateOptions,
+  subject: forge.pki.CertificateField[],
+  issuer: forge.pki.CertificateField[],
+  issuerKey: forge.pki.rsa.PrivateKey,
+  extensions: object[],
+): CertifiedKey {
+  const { n, e } = forge.pki.privateKeyFromPem(options.key);
+  const certificate = forge.pki.createCertificate();
+  certificate.publicKey = forge.pki.setRsaPublicKey(n, e);
+  certificate.serialNumber = serialNumber(options.serial);
+  certificate.validity.notBefore = new Date(options.notBefore);
+  certificate.validity.notAfter = new Date(options.notAfter);
+  certificate.setSubject(subject);
+  certificate.setIssuer(issuer);
+  certificate.setExtensions(extensions);
+  certificate.sign(issuerKey, forge.md.sha256.create());
+  return { cert: forge.pki.certificateToPem(certificate), key: options.key };
+}
+
+/** A positive number of at most 20 bytes: RFC 5280 section 4.1.2.2. */
+function serialNumber(random: Uint8Array): string {
+  return `01${Buffer.from(random).toString('hex')}`;
+}

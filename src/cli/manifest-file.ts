@@ -1,0 +1,154 @@
+import { Document, isAlias, isSeq, parseAllDocuments, visit } from 'yaml';
+import { Failure } from '../fault.ts';
+import type { AddOperation } from '../json-patch.ts';
+
+/**
+ * The text of one or more Kubernetes objects (YAML documents, or JSON, which is YAML), read as `kubectl` reads it, and
+ * written again with its comments.
+ */
+export interface ManifestFile {
+  readonly objects: readonly ManifestObject[];
+  /** The whole file as YAML, with what has been added. */
+  yaml(): string;
+}
+
+/** One object of the file: a document, or an item of a List. */
+export interface ManifestObject {
+  readonly kind: string;
+  /** The group before the slash of `apiVersion`; empty for the core group. */
+  readonly group: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly value: Readonly<Record<string, unknown>>;
+  /** Applies additions to the file. Pointers are relative to the object. */
+  add(patch: readonly AddOperation[]): void;
+  /** The object alone as YAML. */
+  yaml(): string;
+  /** The object alone as a plain value. */
+  toJSON(): unknown;
+}
+
+/**
+ * YAML 1.1 as Kubernetes reads it (sigs.k8s.io/yaml): `0644` is octal and `yes` a boolean, but `10:30` is no number and
+ * a date is no date.
+ */
+const READ = {
+  version: '1.1',
+  customTags: (tags: unknown[]) =>
+    tags.filter((tag) => {
+      const { format, tag: name } = tag as { format?: string; tag?: string };
+      return format !== 'TIME' && name !== 'tag:yaml.org,2002:timestamp';
+    }),
+} as const;
+const WRITE = { lineWidth: 0 } as const;
+
+type Path = readonly (string | number)[];
+
+/** Reads a file's text. Throws a Failure with every fault in it. */
+export function readManifests(text: string, source: string): ManifestFile {
+  const documents = parseAllDocuments(text, READ as Parameters<typeof parseAllDocuments>[1]);
+  if (!Array.isArray(documents)) throw new Failure(`${source} is empty`);
+  const faults = documents.flatMap(({ errors }) => errors.map(({ message }) => message.split('\n')[0]));
+  if (faults.length > 0) throw new Failure(`${source} is not YAML: ${faults.join('; ')}`);
+  const indentSeq = !/^( *)[^\s#-][^\n]*:[^\S\n]*\n\1- /m.test(text);
+  const files = documents.map((document, index) => editable(document, `${source}, document ${index + 1}`, indentSeq));
+  return {
+    objects: files.flatMap(({ objects }) => objects),
+    // A document that began with `---` still does.
+    yaml: () =>
+      files.map((file) => file.yaml()).reduce((all, text) => `${all}${text.startsWith('---') ? '' : '---\n'}${text}`),
+  };
+}
+
+interface EditableDocument {
+  readonly objects: readonly ManifestObject[];
+  yaml(): string;
+}
+
+function editable(parsed: Document, source: string, indentSeq: boolean): EditableDocument {
+  let document = parsed;
+  let value: unknown;
+  try {
+    value = document.toJS();
+  } catch (cause) {
+    // Aliases that unfold without end.
+    throw new Failure(`${source} cannot be read: ${(cause as Error).message}`, { cause });
+  }
+  const write = { ...WRITE, indentSeq };
+  const object = (item: Record<string, unknown>, at: Path, kindOfList?: string): ManifestObject => ({
+    ...identify(item, kindOfList),
+    value: item,
+    add(patch) {
+      if (patch.length > 0 && hasAliases(document)) document = new Document(document.toJS(), READ as never);
+      for (const { path, value: added } of patch) addAt(document, [...at, ...tokensOf(path)], added);
+    },
+    yaml: () =>
+      at.length === 0 ? document.toString(write) : new Document(document.getIn(at), READ as never).toString(write),
+    toJSON: () => at.reduce((inner: unknown, key) => (inner as Record<string | number, unknown>)[key], document.toJS()),
+  });
+  return { objects: objectsIn(value, source, object), yaml: () => document.toString(write) };
+}
+
+function objectsIn(
+  value: unknown,
+  source: string,
+  object: (item: Record<string, unknown>, at: Path, kindOfList?: string) => ManifestObject,
+): ManifestObject[] {
+  if (value === null || value === undefined) return [];
+  if (!isObject(value)) throw new Failure(`${source} is not a Kubernetes object`);
+  const { kind, items } = value;
+  if (typeof kind !== 'string' || !kind.endsWith('List') || items === undefined) return [object(value, [])];
+  if (!Array.isArray(items)) throw new Failure(`${source}: the items of the ${kind} are not a list`);
+  // The items of a PodList say neither apiVersion nor kind.
+  const kindOfItems = kind === 'List' ? undefined : kind.slice(0, -'List'.length);
+  return items.map((item: unknown, index) => {
+    if (!isObject(item)) throw new Failure(`${source}: item ${index + 1} of the ${kind} is not an object`);
+    const known = kindOfItems === undefined ? item : { apiVersion: value.apiVersion, ...item };
+    return object(known, ['items', index], kindOfItems);
+  });
+}
+
+function identify(item: Record<string, unknown>, kindOfList?: string) {
+  const apiVersion = String(item.apiVersion ?? '');
+  const metadata = isObject(item.metadata) ? item.metadata : {};
+  const name = metadata.name ?? metadata.generateName;
+  return {
+    kind: String(item.kind ?? kindOfList ?? ''),
+    group: apiVersion.includes('/') ? apiVersion.slice(0, apiVersion.indexOf('/')) : '',
+    namespace: typeof metadata.namespace === 'string' && metadata.namespace !== '' ? metadata.namespace : 'default',
+    name: typeof name === 'string' ? name : '(unnamed)',
+  };
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** A part that is shared by alias cannot be edited in one place: such a document is written out first. */
+function hasAliases(document: Document): boolean {
+  let found = false;
+  visit(document, {
+    Alias: (_, node) => {
+      found ||= isAlias(node);
+      return visit.BREAK;
+    },
+  });
+  return found;
+}
+
+/** The reference tokens of a JSON Pointer (RFC 6901 section 4). */
+function tokensOf(path: string): string[] {
+  const [, ...tokens] = path.split('/');
+  return tokens.map((token) => token.replaceAll('~1', '/').replaceAll('~0', '~'));
+}
+
+function addAt(document: Document, path: Path, value: unknown): void {
+  const node = document.createNode(value);
+  if (path.at(-1) !== '-') {
+    document.setIn(path, node);
+    return;
+  }
+  const list = document.getIn(path.slice(0, -1));
+  // What was written as `[]` grows into lines.
+  if (isSeq(list) && list.items.length === 0) list.flow = false;
+  document.addIn(path.slice(0, -1), node);
+}

@@ -1,0 +1,173 @@
+import { readFileSync } from 'node:fs';
+import type { Annotated, AnnotationSettings } from '../../webhook/annotations.ts';
+import { mutatePod } from '../../webhook/mutate-pod.ts';
+import { type Pod, readPod, serviceAccountNameOf } from '../../webhook/pod.ts';
+import { findReservedAudiences } from '../../webhook/reserved-audiences.ts';
+import type { CommandSettings } from '../catalog/commands.ts';
+import { describe, Failure, messageOf, type Problem } from '../fault.ts';
+import type { AddOperation } from '../json-patch.ts';
+import { silentLog } from '../log.ts';
+import { applyAndDiff } from './diff.ts';
+import { type ManifestFile, type ManifestObject, readManifests } from './manifest-file.ts';
+import type { Terminal } from './terminal.ts';
+
+/** Where a kind keeps its Pod, by API group and kind; every other kind stays as it is. */
+const TEMPLATES: Readonly<Record<string, readonly string[]>> = {
+  '/Pod': [],
+  'apps/Deployment': ['spec', 'template'],
+  'apps/StatefulSet': ['spec', 'template'],
+  'apps/DaemonSet': ['spec', 'template'],
+  'apps/ReplicaSet': ['spec', 'template'],
+  'batch/Job': ['spec', 'template'],
+  'batch/CronJob': ['spec', 'jobTemplate', 'spec', 'template'],
+};
+
+/** Finds a ServiceAccount's annotations; `undefined` where there is none. */
+type FindServiceAccount = (namespace: string, name: string) => Promise<Annotated | undefined>;
+
+interface Result {
+  readonly object: ManifestObject;
+  readonly patch: readonly AddOperation[];
+}
+
+export async function runMutate(settings: CommandSettings<'mutate'>, terminal: Terminal): Promise<number> {
+  const file = readManifests(
+    await readText(settings.file, terminal),
+    settings.file === '-' ? 'standard input' : settings.file,
+  );
+  const cluster =
+    settings.kubeconfig === undefined ? undefined : await connect(settings, settings.kubeconfig, terminal);
+  try {
+    const reservedAudiences = new Set([...settings.reservedAudiences, ...(cluster?.reservedAudiences ?? [])]);
+    const find = serviceAccountsOf(file, cluster?.find);
+    const results: Result[] = [];
+    const problems: Problem[] = [];
+    for (const object of file.objects) {
+      const result = await mutate(object, find, { ...settings, reservedAudiences }, terminal);
+      problems.push(...result.problems);
+      results.push(result);
+    }
+    // Nothing is printed then, so that a pipe to kubectl does not apply one half.
+    if (problems.length > 0) {
+      for (const problem of problems) terminal.err(`${describe(problem)}\n`);
+      return 1;
+    }
+    terminal.out(print(file, results, settings.output));
+    return 0;
+  } finally {
+    cluster?.close();
+  }
+}
+
+async function readText(path: string, terminal: Terminal): Promise<string> {
+  try {
+    return path === '-' ? (await terminal.readInput()).toString('utf8') : readFileSync(path, 'utf8');
+  } catch (cause) {
+    throw new Failure(`${path} cannot be read: ${messageOf(cause)}`, { cause });
+  }
+}
+
+async function mutate(
+  object: ManifestObject,
+  find: FindServiceAccount,
+  settings: AnnotationSettings,
+  terminal: Terminal,
+) {
+  const { kind, group, namespace, name } = object;
+  const nothing = { object, patch: [], problems: [] };
+  const template = TEMPLATES[`${group}/${kind}`];
+  if (template === undefined) return nothing;
+  const label = `${kind} ${namespace}/${name}`;
+  const pod = podIn(object, template, label);
+  const accountName = serviceAccountNameOf(pod.spec);
+  const serviceAccount = await find(namespace, accountName);
+  if (serviceAccount === undefined) {
+    terminal.err(
+      `warning: ${label}: ServiceAccount ${namespace}/${accountName} was not found; the webhook would add nothing\n`,
+    );
+    return nothing;
+  }
+  const mutation = mutatePod(pod, label, serviceAccount, settings);
+  for (const warning of mutation.warnings) terminal.err(`warning: ${warning}\n`);
+  const base = template.map((token) => `/${token}`).join('');
+  const patch = mutation.patch.map((operation) => ({ ...operation, path: `${base}${operation.path}` }));
+  return { object, patch, problems: mutation.problems };
+}
+
+function podIn(object: ManifestObject, template: readonly string[], label: string): Pod {
+  let inner: unknown = object.value;
+  for (const key of template)
+    inner = typeof inner === 'object' && inner !== null ? (inner as Record<string, unknown>)[key] : undefined;
+  const reading = readPod(inner);
+  if ('wrong' in reading)
+    throw new Failure(
+      `${label} cannot be read: ${reading.wrong}${template.length > 0 ? ` (in ${template.join('.')})` : ''}`,
+    );
+  return reading.pod;
+}
+
+/** ServiceAccounts of the same file count first, then the cluster's; without a cluster the others have no annotations. */
+function serviceAccountsOf(file: ManifestFile, live: FindServiceAccount | undefined): FindServiceAccount {
+  const inFile = new Map<string, Annotated>();
+  for (const { kind, group, namespace, name, value } of file.objects) {
+    if (kind !== 'ServiceAccount' || group !== '') continue;
+    const metadata = value.metadata as { annotations?: Record<string, unknown> | null } | undefined;
+    const annotations: Record<string, string> = {};
+    for (const [key, text] of Object.entries(metadata?.annotations ?? {})) {
+      if (typeof text !== 'string')
+        throw new Failure(
+          `ServiceAccount ${namespace}/${name} cannot be read: metadata.annotations[${JSON.stringify(key)}] must be a string`,
+        );
+      annotations[key] = text;
+    }
+    inFile.set(`${namespace}/${name}`, { object: `ServiceAccount ${namespace}/${name}`, annotations });
+  }
+  return async (namespace, name) => {
+    const found = inFile.get(`${namespace}/${name}`);
+    if (found !== undefined) return found;
+    return live === undefined
+      ? { object: `ServiceAccount ${namespace}/${name}`, annotations: {} }
+      : live(namespace, name);
+  };
+}
+
+/** The cluster of `--kubeconfig`; loaded only then, as the Kubernetes client is large. */
+async function connect(settings: CommandSettings<'mutate'>, kubeconfig: string, terminal: Terminal) {
+  const { createKubeClient, loadKubeConfig } = await import('../runtime/kube-client.ts');
+  const { createServiceAccountCache, systemClock } = await import('../../webhook/service-accounts.ts');
+  const client = createKubeClient(loadKubeConfig({ kubeconfig, env: terminal.env }));
+  // A cache that was not started reads every ServiceAccount live, in the way and within the limits of the webhook.
+  const source = createServiceAccountCache({
+    client,
+    annotationPrefixes: [`${settings.annotationPrefix}/`],
+    lookupTimeoutMs: settings.serviceAccountLookupTimeout * 1000,
+    clock: systemClock,
+    log: silentLog,
+    metrics: { lookups() {}, size() {}, connected() {} },
+  });
+  const find: FindServiceAccount = async (namespace, name) => {
+    const lookup = await source.get(namespace, name);
+    if (!lookup.found) return undefined;
+    return { object: `ServiceAccount ${namespace}/${name}`, annotations: lookup.serviceAccount.annotations };
+  };
+  return { find, reservedAudiences: await findReservedAudiences(client, silentLog), close: () => client.close() };
+}
+
+// ---- output ----------------------------------------------------------------------------------------------------------
+
+function print(file: ManifestFile, results: readonly Result[], output: CommandSettings<'mutate'>['output']): string {
+  if (output === 'patch') return json(patches(results));
+  if (output === 'diff') return results.map(({ object, patch }) => applyAndDiff(object, patch, 3)).join('');
+  for (const { object, patch } of results) object.add(patch);
+  if (output === 'yaml') return file.yaml();
+  const objects = file.objects.map((object) => object.toJSON());
+  return json(objects.length === 1 ? objects[0] : { apiVersion: 'v1', kind: 'List', items: objects });
+}
+
+const json = (value: unknown) => `${JSON.stringify(value, undefined, 2)}\n`;
+
+function patches(results: readonly Result[]): unknown {
+  const [only] = results;
+  if (only !== undefined && results.length === 1) return only.patch;
+  return results.map(({ object: { kind, namespace, name }, patch }) => ({ kind, namespace, name, patch }));
+}

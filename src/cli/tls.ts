@@ -1,0 +1,16 @@
+import type { Log } from '../log.ts';
+import type { Metrics } from '../runtime/metrics.ts';
+import type { Service } from '../runtime/service.ts';
+import { type TlsFiles, type TlsPair, watchPair } from '../runtime/tls-files.ts';
+
+/** Keeps a service's certificate as new as its files, and counts what could not be used. */
+export function followPair(
+  files: { readonly cert: string; readonly key: string },
+  pair: TlsPair,
+  service: Service,
+  metrics: Metrics,
+  log: Log,
+): TlsFiles {
+  const error = () => metrics.count('podpass_certificate_reload_errors_total', {});
+  return watchPair(files.cert, files.key, pair, { pair: service.usePair, error }, log);
+}

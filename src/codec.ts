@@ -1,0 +1,259 @@
+/** Text to value, and what to tell the user when it is not one. Everything a user can write passes through here. */
+
+export type Parsed<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly wrong: string };
+
+export interface Codec<T> {
+  /** What stands for the value in help texts: `DURATION`, `FILE`. */
+  readonly metavar: string;
+  /** One phrase that says everything that is accepted. */
+  readonly accepted: string;
+  parse(text: string): Parsed<T>;
+}
+
+const ok = <T>(value: T): Parsed<T> => ({ ok: true, value });
+const bad = (wrong: string): Parsed<never> => ({ ok: false, wrong });
+
+/** The codec's value, for constants that are known to be right: throws a TypeError where they are not. */
+export function parsed<T>(codec: Codec<T>, text: string): T {
+  const result = codec.parse(text);
+  if (!result.ok) throw new TypeError(`${JSON.stringify(text)} ${result.wrong}; accepted: ${codec.accepted}`);
+  return result.value;
+}
+
+// ---- durations -------------------------------------------------------------------------------------------------------
+
+const UNIT_SECONDS: Readonly<Record<string, number>> = { '': 1, s: 1, m: 60, h: 3600 };
+
+/** Whole seconds between two bounds. One whole number with `s`, `m` or `h`, or whole seconds; no sums, signs, fractions. */
+export function duration(min: number, max: number): Codec<number> {
+  return {
+    metavar: 'DURATION',
+    accepted: `a whole number of seconds, or one with s, m or h, from ${min} s to ${max} s`,
+    parse(text) {
+      const match = /^(\d+)([smh]?)$/.exec(text.trim());
+      if (match === null) return bad('is not a duration');
+      const seconds = Number(match[1]) * (UNIT_SECONDS[match[2] ?? ''] ?? Number.NaN);
+      if (seconds < min) return bad('is too short');
+      if (seconds > max) return bad('is too long');
+      return ok(seconds);
+    },
+  };
+}
+
+/** 600 s to 2^32 s: kubernetes/pkg/apis/core/validation, validateProjectedVolumeSource. */
+export const tokenLifetime: Codec<number> = duration(600, 2 ** 32);
+
+// ---- audiences -------------------------------------------------------------------------------------------------------
+
+const SEPARATORS = /[\s,]+/u;
+
+/** Items separated by commas or white space; empty items and repeats are ignored. */
+export function listItems(text: string): string[] {
+  return [...new Set(text.split(SEPARATORS).filter((item) => item !== ''))];
+}
+
+export const audience: Codec<string> = {
+  metavar: 'AUDIENCE',
+  accepted: 'one audience, without white space or control characters',
+  parse(text) {
+    const value = text.trim();
+    if (value === '') return bad('is empty');
+    if (/\s/u.test(value)) return bad('has white space in it');
+    if (/\p{Cc}/u.test(value)) return bad('has control characters in it');
+    return ok(value);
+  },
+};
+
+// ---- names -----------------------------------------------------------------------------------------------------------
+
+const FILE_NAME_MAX = 63;
+
+/** A token's file name: one path element that the API server and the kubelet accept on every platform. */
+export const tokenFileName: Codec<string> = {
+  metavar: 'NAME',
+  accepted: `1 to ${FILE_NAME_MAX} characters A-Z a-z 0-9 . _ -, not starting with two dots and not a single dot`,
+  parse(name) {
+    if (name === '') return bad('is empty');
+    if (name.length > FILE_NAME_MAX) return bad(`has ${name.length} characters`);
+    if (!/^[A-Za-z0-9._-]+$/.test(name)) return bad('has characters that a file name here may not have');
+    // The API server refuses a path that starts with "..": kubernetes/pkg/apis/core/validation, ValidateLocalNonReservedPath.
+    if (name === '.' || name.startsWith('..')) return bad('is a reserved file name');
+    return ok(name);
+  },
+};
+
+/** The file name that an audience is given: `https://api.example.com/v1` becomes `api.example.com-v1`. May be empty. */
+export function fileNameOf(value: string): string {
+  return value
+    .replace(/^[A-Za-z][A-Za-z0-9+.-]*:\/\//, '')
+    .replace(/[^A-Za-z0-9._-]+/g, '-')
+    .replace(/^[.-]+|[.-]+$/g, '');
+}
+
+const DENIED_VARIABLES: readonly RegExp[] = [
+  /^LD_/,
+  /^DYLD_/,
+  /^(PATH|HOME|SHELL|IFS|ENV|BASH_ENV|NODE_OPTIONS|RUBYLIB|RUBYOPT|JAVA_TOOL_OPTIONS|JDK_JAVA_OPTIONS)$/,
+  /^PYTHON/,
+  /^PERL5/,
+  /_PROXY$/,
+  /^KUBERNETES_/,
+];
+
+export const environmentVariable: Codec<string> = {
+  metavar: 'NAME',
+  accepted:
+    'a name like API_TOKEN_FILE (^[A-Z][A-Z0-9_]*$) that does not change how programs load or reach the network',
+  parse(text) {
+    const name = text.trim();
+    if (!/^[A-Z][A-Z0-9_]*$/.test(name)) return bad('is not the name of a variable');
+    if (DENIED_VARIABLES.some((pattern) => pattern.test(name)))
+      return bad('changes how programs load or reach the network');
+    return ok(name);
+  },
+};
+
+/** The part before the slash of an annotation's key: a DNS subdomain (kubernetes/apimachinery, IsQualifiedName). */
+export const annotationPrefix: Codec<string> = {
+  metavar: 'PREFIX',
+  accepted: 'a DNS name of lower-case letters, digits, dots and dashes, at most 253 characters, such as podpass.dev',
+  parse(text) {
+    const label = '[a-z0-9](?:[-a-z0-9]*[a-z0-9])?';
+    const valid = text.length <= 253 && new RegExp(`^${label}(?:\\.${label})*$`).test(text);
+    if (!valid) return bad('is not a DNS name');
+    // Keys under these are Kubernetes' own (kubernetes.io/docs/reference/labels-annotations-taints).
+    if (/(^|\.)(kubernetes|k8s)\.io$/.test(text)) return bad('is reserved for Kubernetes');
+    return ok(text);
+  },
+};
+
+// ---- paths -----------------------------------------------------------------------------------------------------------
+
+/** Where a mount would hide what the container's system or its own credential needs. `/lib*` stands for every such name. */
+const PROTECTED = [
+  ...['/etc', '/proc', '/sys', '/dev', '/bin', '/sbin', '/usr', '/boot'],
+  ...['/run/secrets/kubernetes.io', '/var/run/secrets/kubernetes.io'],
+];
+
+/** Without repeated slashes, `.` elements and a trailing slash; `..` is not resolved. */
+export function normalisePath(path: string): string {
+  const elements = path.split('/').filter((element) => element !== '' && element !== '.');
+  return `/${elements.join('/')}`;
+}
+
+/** True where `outer` is `inner` or one of the folders above it; both normalised. */
+export function isAtOrAbove(outer: string, inner: string): boolean {
+  return outer === '/' || inner === outer || inner.startsWith(`${outer}/`);
+}
+
+/** A folder in which token files may appear, normalised. */
+export const mountPath: Codec<string> = {
+  metavar: 'PATH',
+  accepted: `an absolute path without ".." or ":", not in or above ${PROTECTED.join(', ')} or /lib*, and not /`,
+  parse(text) {
+    const path = text.trim();
+    if (!path.startsWith('/')) return bad('is not an absolute path');
+    if (/\p{Cc}/u.test(path)) return bad('has control characters in it');
+    if (path.includes(':')) return bad('has ":" in it');
+    if (path.split('/').includes('..')) return bad('has ".." in it');
+    const normal = normalisePath(path);
+    if (normal === '/') return bad('is the root folder');
+    if (/^\/lib[^/]*(\/|$)/.test(normal)) return bad('is a system path (/lib*)');
+    const hidden = PROTECTED.find((folder) => isAtOrAbove(folder, normal) || isAtOrAbove(normal, folder));
+    if (hidden !== undefined) return bad(`lies in or above ${hidden}`);
+    return ok(normal);
+  },
+};
+
+export const filePath: Codec<string> = {
+  metavar: 'FILE',
+  accepted: 'the path of a file',
+  parse: (text) => (text === '' ? bad('is empty') : text.includes('\0') ? bad('has a NUL character in it') : ok(text)),
+};
+
+// ---- network ---------------------------------------------------------------------------------------------------------
+
+export const port: Codec<number> = {
+  metavar: 'PORT',
+  accepted: 'a port from 0 to 65535; 0 takes a free one',
+  parse(text) {
+    if (!/^\d{1,5}$/.test(text.trim()) || Number(text) > 65535) return bad('is not a port');
+    return ok(Number(text));
+  },
+};
+
+export const bindAddress: Codec<string> = {
+  metavar: 'ADDRESS',
+  accepted: 'an IP address such as 127.0.0.1, 0.0.0.0 or :: (all addresses, IPv4 too)',
+  parse(text) {
+    const address = text.trim().replace(/^\[(.*)\]$/, '$1');
+    const v4 = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(address);
+    if (v4 !== null)
+      return v4.slice(1).every((part) => Number(part) <= 255) ? ok(address) : bad('is not an IP address');
+    return /^[0-9a-fA-F:.]*:[0-9a-fA-F:.]*(%[\w.-]+)?$/.test(address) &&
+      URL.canParse(`http://[${address.split('%')[0]}]/`)
+      ? ok(address)
+      : bad('is not an IP address');
+  },
+};
+
+/** True for the names and addresses that never leave the machine. */
+export function isLoopback(hostname: string): boolean {
+  return hostname === 'localhost' || /^127\.\d+\.\d+\.\d+$/.test(hostname) || hostname === '[::1]';
+}
+
+/**
+ * The issuer's URL, kept byte for byte (OpenID Connect Discovery 1.0 section 4.3 compares it so). What an http issuer
+ * needs is checked where the setting for it is known.
+ */
+export const issuerUrl: Codec<string> = {
+  metavar: 'URL',
+  accepted:
+    'an https URL without query, fragment or user, exactly as in the "iss" of the tokens (http only for loopback)',
+  parse(text) {
+    if (/[\s\p{Cc}]/u.test(text)) return bad('has white space or control characters in it');
+    if (!URL.canParse(text)) return bad('is not a URL');
+    const url = new URL(text);
+    if (!/^https?:\/\//.test(text)) return bad('is not an https URL');
+    if (text.includes('?') || text.includes('#')) return bad('has a query or a fragment');
+    if (url.username !== '' || url.password !== '' || text.slice(0, text.indexOf(url.host)).includes('@')) {
+      return bad('has a user in it');
+    }
+    // Clients rewrite these, each in its own way, and would ask for another path than the one that is served.
+    if (text.includes('\\') || /\/\.{1,2}(\/|$)/.test(text)) return bad('has "\\", "." or ".." as a part of its path');
+    return ok(text);
+  },
+};
+
+/** A URL that is requested, such as the place of a JWK Set. */
+export const httpUrl: Codec<string> = {
+  metavar: 'URL',
+  accepted: 'an https or http URL',
+  parse: (text) =>
+    URL.canParse(text) && /^https?:$/.test(new URL(text).protocol) ? ok(text) : bad('is not an https URL'),
+};
+
+// ---- plain values ----------------------------------------------------------------------------------------------------
+
+export const text: Codec<string> = {
+  metavar: 'TEXT',
+  accepted: 'any text that is not empty',
+  parse: (value) => (value === '' ? bad('is empty') : ok(value)),
+};
+
+export const flag: Codec<boolean> = {
+  metavar: '',
+  accepted: 'true or false',
+  parse: (value) => (value === 'true' ? ok(true) : value === 'false' ? ok(false) : bad('is neither')),
+};
+
+export function choice<const T extends string>(...values: readonly T[]): Codec<T> {
+  return {
+    metavar: values.join('|'),
+    accepted: values.join(', '),
+    parse(value) {
+      const found = values.find((each) => each === value);
+      return found === undefined ? bad('is not one of them') : ok(found);
+    },
+  };
+}

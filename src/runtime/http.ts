@@ -1,0 +1,75 @@
+import { request as httpRequest } from 'node:http';
+import { request as httpsRequest } from 'node:https';
+import { rootCertificates } from 'node:tls';
+import { Failure, messageOf } from '../fault.ts';
+
+export interface HttpOptions {
+  /** CA certificates (PEM) to trust beside the system's. */
+  readonly ca?: string | undefined;
+  readonly accept: string;
+}
+
+const MAX_BYTES = 1024 * 1024;
+const TIMEOUT_MS = 10_000;
+
+/**
+ * The body of a document on the web, at most 1 MiB within 10 s. No redirect is followed, as most verifiers follow none.
+ * Throws a Failure that names the URL and the reason.
+ */
+export function httpGet(url: string, options: HttpOptions): Promise<Buffer> {
+  return exchange('GET', url, options);
+}
+
+/** The answer to a JSON document, within the limits of `httpGet`. */
+export function httpPostJson(url: string, body: unknown, options: HttpOptions): Promise<Buffer> {
+  return exchange('POST', url, options, JSON.stringify(body));
+}
+
+function exchange(method: 'GET' | 'POST', url: string, { ca, accept }: HttpOptions, body?: string): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const fail = (why: string, cause?: unknown) => reject(new Failure(`${method} ${url}: ${why}`, { cause }));
+    const secure = new URL(url).protocol === 'https:';
+    const options = {
+      method,
+      headers: {
+        accept,
+        'accept-encoding': 'identity',
+        'user-agent': 'podpass',
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      },
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+      agent: false as const,
+    };
+    const trust = ca === undefined ? {} : { ca: [...rootCertificates, ca] };
+    const request = secure ? httpsRequest(url, { ...options, ...trust }) : httpRequest(url, options);
+    request.on('error', (error) => fail(reason(error), error));
+    request.on('response', (response) => {
+      const { statusCode = 0, headers } = response;
+      if (statusCode !== 200) {
+        response.destroy();
+        const where =
+          headers.location === undefined ? '' : ` (a redirect to ${headers.location}, which is not followed)`;
+        return fail(`the answer is ${statusCode}${where}, not 200`);
+      }
+      const chunks: Buffer[] = [];
+      let length = 0;
+      response.on('error', (error) => fail(reason(error), error));
+      response.on('data', (chunk: Buffer) => {
+        length += chunk.length;
+        chunks.push(chunk);
+        if (length <= MAX_BYTES) return;
+        response.destroy();
+        fail('the answer is over 1 MiB');
+      });
+      response.on('end', () => resolve(Buffer.concat(chunks)));
+    });
+    request.end(body);
+  });
+}
+
+function reason(error: Error): string {
+  if (error.name === 'TimeoutError' || error.name === 'AbortError') return `no answer within ${TIMEOUT_MS / 1000} s`;
+  // Several addresses failed, each with an error of its own.
+  if (error instanceof AggregateError) return error.errors.map(messageOf).join('; ');
+  return error.message;
+}

@@ -1,0 +1,110 @@
+import {
+  createServer as createHttpServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
+import { createServer as createHttpsServer, type Server as HttpsServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { Failure } from '../fault.ts';
+import type { TlsPair } from './tls-files.ts';
+
+/** A listening server that can be drained. */
+export interface Listener {
+  readonly port: number;
+  /** New handshakes use this pair; live connections go on. */
+  usePair(pair: TlsPair): void;
+  /** From now on every answer carries `Connection: close`, so that clients leave by themselves. */
+  drain(): void;
+  /** When the last request came in, in epoch milliseconds. */
+  readonly lastRequest: number;
+  /** Refuses new connections, lets running requests end for at most `graceMs`, then cuts what is left. */
+  close(graceMs: number): Promise<void>;
+}
+
+export interface ListenerOptions {
+  readonly handler: RequestListener;
+  readonly address: string;
+  readonly port: number;
+  readonly tls?: TlsPair;
+}
+
+/** Longer than the 90 s after which the API server drops an idle connection, or bursts near the end of it would fail. */
+const KEEP_ALIVE_MS = 120_000;
+const HEADERS_MS = 10_000;
+const REQUEST_MS = 15_000;
+const HANDSHAKE_MS = 10_000;
+/** Node looks at the two timeouts above this often; its own 30 s would make both coarse. */
+const CHECK_MS = 1_000;
+
+/** Starts to listen. Throws a Failure that names the address where it cannot. */
+export async function listen({ handler, address, port, tls }: ListenerOptions): Promise<Listener> {
+  let draining = false;
+  let lastRequest = Date.now();
+  const onRequest = (request: IncomingMessage, response: ServerResponse) => {
+    lastRequest = Date.now();
+    if (draining) response.setHeader('Connection', 'close');
+    return handler(request, response);
+  };
+  const timeouts = {
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    headersTimeout: HEADERS_MS,
+    requestTimeout: REQUEST_MS,
+    connectionsCheckingInterval: CHECK_MS,
+  };
+  const server: Server | HttpsServer =
+    tls === undefined
+      ? createHttpServer(timeouts, onRequest)
+      : createHttpsServer(
+          {
+            ...timeouts,
+            cert: tls.cert,
+            key: tls.key,
+            minVersion: 'TLSv1.2',
+            handshakeTimeout: HANDSHAKE_MS,
+            ALPNProtocols: ['http/1.1'],
+          },
+          onRequest,
+        );
+  await bind(server, address, port);
+  return {
+    port: (server.address() as AddressInfo).port,
+    usePair({ cert, key }) {
+      if ('setSecureContext' in server) server.setSecureContext({ cert, key, minVersion: 'TLSv1.2' });
+    },
+    drain() {
+      draining = true;
+    },
+    get lastRequest() {
+      return lastRequest;
+    },
+    async close(graceMs) {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      const cut = setTimeout(() => server.closeAllConnections(), graceMs);
+      await closed;
+      clearTimeout(cut);
+    },
+  };
+}
+
+async function bind(server: Server, address: string, port: number): Promise<void> {
+  try {
+    await attempt(server, address, port);
+  } catch (error) {
+    // The default `::` also takes IPv4; a machine without IPv6 has only that.
+    const code = (error as NodeJS.ErrnoException).code;
+    if (address === '::' && (code === 'EAFNOSUPPORT' || code === 'EADDRNOTAVAIL')) return bind(server, '0.0.0.0', port);
+    throw new Failure(`cannot listen on ${address} port ${port} (${code ?? 'unknown reason'})`, { cause: error });
+  }
+}
+
+function attempt(server: Server, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ host, port }, () => {
+      server.removeListener('error', reject);
+      resolve();
+    });
+  });
+}

@@ -1,0 +1,226 @@
+import { parseArgs } from 'node:util';
+import { parseDocument } from 'yaml';
+import { type CommandName, type CommandRow, type CommandSettings, commandRows } from './catalog/commands.ts';
+import { flagOf, type SettingKey, type SettingRow, settingRows, variableOf } from './catalog/settings.ts';
+import type { Problem } from './fault.ts';
+
+export interface SettingsInput {
+  /** The arguments after the command's name. */
+  readonly argv: readonly string[];
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Reads the file of `--config`; throws where it cannot. */
+  readonly readFile: (path: string) => string;
+}
+
+export type ParsedSettings<C extends CommandName> =
+  | {
+      readonly ok: true;
+      readonly settings: CommandSettings<C>;
+      readonly argument: string | undefined;
+      readonly help: boolean;
+    }
+  | { readonly ok: false; readonly problems: readonly Problem[] };
+
+/** A value as it was written, and where. */
+interface Source {
+  readonly object: string;
+  readonly key: string;
+  readonly values: readonly string[];
+}
+
+/**
+ * The settings of a command: flag over environment over config file over default. Pure but for `readFile`. All faults at
+ * once; with `help`, the rest is not checked.
+ */
+export function parseSettings<C extends CommandName>(command: C, input: SettingsInput): ParsedSettings<C> {
+  const row: CommandRow = commandRows[command];
+  const problems: Problem[] = [];
+  const { flags, positionals } = readFlags(command, row, input.argv, problems);
+  const help = flags.get('help')?.values.at(-1) === 'true';
+  const environment = help ? new Map() : readEnvironment(row, input.env);
+  const config = flags.get('config') ?? environment.get('config');
+  const file = help || config === undefined ? new Map() : readConfig(command, row, config, input.readFile, problems);
+
+  const settings: Record<string, unknown> = {};
+  for (const key of row.settings) {
+    const source = flags.get(key) ?? environment.get(key) ?? file.get(key) ?? fallback(command, key);
+    settings[key] = source === undefined ? undefined : parseValues(key, source, problems);
+    const missing = source === undefined || source.values.length === 0;
+    if (missing && row.required?.includes(key)) problems.push(missingSetting(command, key));
+  }
+  const argument = readArgument(command, row, positionals, problems);
+  if (problems.length > 0 && !help) return { ok: false, problems };
+  return { ok: true, settings: settings as CommandSettings<C>, argument, help };
+}
+
+const rowOf = (key: SettingKey): SettingRow => settingRows[key];
+
+// ---- sources ---------------------------------------------------------------------------------------------------------
+
+function readFlags(command: CommandName, row: CommandRow, argv: readonly string[], problems: Problem[]) {
+  const options = Object.fromEntries(
+    row.settings.map((key) => {
+      const { short, codec } = rowOf(key);
+      const option = { type: codec.metavar === '' ? ('boolean' as const) : ('string' as const), multiple: true };
+      return [flagOf(key).slice(2), short === undefined ? option : { ...option, short }] as const;
+    }),
+  );
+  const byName = new Map(row.settings.map((key) => [flagOf(key).slice(2), key]));
+  const { tokens } = parseArgs({ args: [...argv], options, strict: false, allowPositionals: true, tokens: true });
+  const flags = new Map<SettingKey, Source>();
+  const positionals: string[] = [];
+  let unknownAt: number | undefined;
+  for (const token of tokens) {
+    // What follows an unknown flag is most likely its value, and no second fault.
+    if (token.kind === 'positional' && token.index - 1 !== unknownAt) positionals.push(token.value);
+    if (token.kind !== 'option') continue;
+    const key = byName.get(token.name);
+    if (key === undefined) {
+      unknownAt = token.index;
+      const accepted = row.settings.map(flagOf).join(', ');
+      problems.push({
+        object: `podpass ${command}`,
+        key: 'flag',
+        value: token.rawName,
+        wrong: 'is not known',
+        accepted,
+      });
+      continue;
+    }
+    const isFlag = rowOf(key).codec.metavar === '';
+    const value = token.value ?? (isFlag ? 'true' : undefined);
+    const written = flags.get(key)?.values ?? [];
+    if (value === undefined) {
+      const accepted = rowOf(key).codec.accepted;
+      problems.push({ object: `podpass ${command}`, key: flagOf(key), wrong: 'has no value', accepted });
+    } else if (written.length > 0 && !rowOf(key).repeatable && !isFlag) {
+      const wrong = 'is a second value';
+      problems.push({ object: `podpass ${command}`, key: flagOf(key), value, wrong, accepted: 'the flag once' });
+    } else flags.set(key, { object: `podpass ${command}`, key: flagOf(key), values: [...written, value] });
+  }
+  return { flags, positionals };
+}
+
+/** What Kubernetes writes into every Pod beside a Service called `podpass`: `PODPASS_PORT=tcp://10.96.0.1:443`. */
+const SERVICE_LINK = /^(tcp|udp|sctp):\/\//;
+
+function readEnvironment(row: CommandRow, env: SettingsInput['env']): Map<SettingKey, Source> {
+  const found = new Map<SettingKey, Source>();
+  for (const key of row.settings) {
+    const text = env[variableOf(key)];
+    if (rowOf(key).flagOnly || text === undefined || text === '' || SERVICE_LINK.test(text)) continue;
+    const values = rowOf(key).repeatable ? text.split(',').flatMap((each) => each.trim() || []) : [text];
+    found.set(key, { object: 'environment', key: variableOf(key), values });
+  }
+  return found;
+}
+
+function readConfig(
+  command: CommandName,
+  row: CommandRow,
+  config: Source,
+  readFile: SettingsInput['readFile'],
+  problems: Problem[],
+): Map<SettingKey, Source> {
+  const found = new Map<SettingKey, Source>();
+  const path = config.values.at(-1) ?? '';
+  const keys = row.settings.filter((key) => key !== 'config' && !rowOf(key).flagOnly);
+  const fail = (key: string, value: string, wrong: string, accepted: string) =>
+    problems.push({ object: path, key, value, wrong, accepted });
+  let text: string;
+  try {
+    text = readFile(path);
+  } catch (error) {
+    problems.push({
+      object: config.object,
+      key: config.key,
+      value: path,
+      wrong: cannotRead(error),
+      accepted: 'a readable file',
+    });
+    return found;
+  }
+  const document = parseDocument(text);
+  for (const error of document.errors)
+    fail('YAML', error.message.split('\n')[0] ?? '', 'is not YAML', 'a YAML mapping');
+  if (document.errors.length > 0) return found;
+  const content: unknown = document.toJS() ?? {};
+  if (typeof content !== 'object' || content === null || Array.isArray(content)) {
+    fail('YAML', String(content), 'is not a mapping', `a YAML mapping of ${keys.join(', ')}`);
+    return found;
+  }
+  for (const [written, value] of Object.entries(content)) {
+    const key = keys.find((each) => each === written);
+    if (key === undefined) {
+      fail(written, JSON.stringify(value) ?? '', `is not a setting of podpass ${command}`, keys.join(', '));
+      continue;
+    }
+    const items: unknown[] = Array.isArray(value) ? value : [value];
+    if (Array.isArray(value) && !rowOf(key).repeatable) fail(key, JSON.stringify(value), 'is a list', 'one value');
+    else if (items.some((item) => typeof item === 'object'))
+      fail(key, JSON.stringify(value), 'is no plain value', rowOf(key).codec.accepted);
+    else found.set(key, { object: path, key, values: items.map(String) });
+  }
+  return found;
+}
+
+function cannotRead(error: unknown): string {
+  const code = (error as NodeJS.ErrnoException).code;
+  return code === 'ENOENT' ? 'does not exist' : `cannot be read (${code ?? 'unknown reason'})`;
+}
+
+function fallback(command: CommandName, key: SettingKey): Source | undefined {
+  const row = rowOf(key);
+  const text = row.defaults?.[command] ?? row.default;
+  if (text !== undefined) return { object: 'default', key, values: [text] };
+  return row.repeatable ? { object: 'default', key, values: [] } : undefined;
+}
+
+// ---- values ----------------------------------------------------------------------------------------------------------
+
+function parseValues(key: SettingKey, source: Source, problems: Problem[]): unknown {
+  const { codec, repeatable, commas } = rowOf(key);
+  const written = commas
+    ? source.values.flatMap((value) => value.split(',').map((each) => each.trim()))
+    : source.values;
+  const values = written.flatMap((value) => {
+    const parsed = codec.parse(value);
+    if (parsed.ok) return [parsed.value];
+    problems.push({ object: source.object, key: source.key, value, wrong: parsed.wrong, accepted: codec.accepted });
+    return [];
+  });
+  return repeatable ? [...new Set(values)] : values.at(-1);
+}
+
+function missingSetting(command: CommandName, key: SettingKey): Problem {
+  const { codec, flagOnly } = rowOf(key);
+  const accepted = flagOnly
+    ? codec.accepted
+    : `${codec.accepted}, there, as ${variableOf(key)} or as ${key} in a config file`;
+  return { object: `podpass ${command}`, key: flagOf(key), wrong: 'is missing', accepted };
+}
+
+function readArgument(
+  command: CommandName,
+  row: CommandRow,
+  positionals: readonly string[],
+  problems: Problem[],
+): string | undefined {
+  const [argument, ...rest] = positionals;
+  const object = `podpass ${command}`;
+  if (row.argument === undefined) {
+    for (const value of positionals)
+      problems.push({ object, key: 'argument', value, wrong: 'is not a flag', accepted: 'flags only' });
+    return undefined;
+  }
+  if (argument === undefined) problems.push({ object, key: row.argument, wrong: 'is missing', accepted: row.argument });
+  for (const value of rest)
+    problems.push({
+      object,
+      key: 'argument',
+      value,
+      wrong: 'is one too many',
+      accepted: row.argument,
+    });
+  return argument;
+}

@@ -1,0 +1,69 @@
+import { isUtf8 } from 'node:buffer';
+import { Fault } from '../src/fault.ts';
+import type { AddOperation } from '../src/json-patch.ts';
+
+/** The request of an `AdmissionReview` of `admission.k8s.io/v1` (k8s.io/api/admission/v1, AdmissionRequest), as far as it is read. */
+export interface AdmissionRequest {
+  readonly uid: string;
+  readonly kind?: { readonly group?: string; readonly version?: string; readonly kind?: string };
+  readonly resource?: { readonly group?: string; readonly version?: string; readonly resource?: string };
+  readonly subResource?: string;
+  readonly namespace?: string;
+  readonly operation?: string;
+  readonly object?: unknown;
+}
+
+/** The answer to one request; `patch` is absent where nothing changes. */
+export interface AdmissionResponse {
+  readonly allowed: boolean;
+  /** For people, where it is not allowed. */
+  readonly message?: string;
+  readonly patch?: readonly AddOperation[];
+  readonly warnings?: readonly string[];
+  readonly auditAnnotations?: Readonly<Record<string, string>>;
+}
+
+const API_VERSION = 'admission.k8s.io/v1';
+const KIND = 'AdmissionReview';
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** The request in the bytes of a review. Throws a `bad_request` Fault that says what is wrong, and never quotes the body. */
+export function parseReview(body: Buffer): AdmissionRequest {
+  if (body.length === 0) throw new Fault('bad_request', 'the body is empty');
+  if (!isUtf8(body)) throw new Fault('bad_request', 'the body is not UTF-8');
+  let review: unknown;
+  try {
+    review = JSON.parse(body.toString());
+  } catch {
+    // The parser's own message quotes the body.
+    throw new Fault('bad_request', 'the body is not JSON');
+  }
+  if (!isObject(review) || review.apiVersion !== API_VERSION || review.kind !== KIND) {
+    throw new Fault('bad_request', `the body is not an ${KIND} of ${API_VERSION}`);
+  }
+  const { request } = review;
+  if (!isObject(request)) throw new Fault('bad_request', `the ${KIND} has no request`);
+  if (typeof request.uid !== 'string' || request.uid === '') throw new Fault('bad_request', 'the request has no uid');
+  return request as unknown as AdmissionRequest;
+}
+
+/** The review that answers a request: its version, kind and uid, which the API server compares with what it sent. */
+export function reviewOf(request: AdmissionRequest, response: AdmissionResponse): object {
+  const { allowed, message, patch = [], warnings = [], auditAnnotations } = response;
+  return {
+    apiVersion: API_VERSION,
+    kind: KIND,
+    response: {
+      uid: request.uid,
+      allowed,
+      ...(message === undefined ? {} : { status: { status: 'Failure', code: 422, reason: 'Invalid', message } }),
+      ...(patch.length === 0
+        ? {}
+        : { patchType: 'JSONPatch', patch: Buffer.from(JSON.stringify(patch)).toString('base64') }),
+      ...(warnings.length === 0 ? {} : { warnings }),
+      ...(auditAnnotations === undefined ? {} : { auditAnnotations }),
+    },
+  };
+}

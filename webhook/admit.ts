@@ -1,0 +1,76 @@
+import { describeAll, Fault, quote } from '../src/fault.ts';
+import type { AdmissionRequest, AdmissionResponse } from './admission-review.ts';
+import type { AnnotationSettings } from './annotations.ts';
+import { isLeftAlone, mutatePod } from './mutate-pod.ts';
+import { type Pod, readPod, serviceAccountNameOf } from './pod.ts';
+import type { ServiceAccountSource } from './service-accounts.ts';
+
+export type AdmissionResult = 'injected' | 'unchanged' | 'denied' | 'error';
+
+/** An answer, and what the log and the metrics say of it. */
+export interface Admission {
+  readonly response: AdmissionResponse;
+  readonly result: Exclude<AdmissionResult, 'error'>;
+  /** Why nothing was done, or what was; a constant text. */
+  readonly reason: string;
+}
+
+/**
+ * Answers one admission request. Users' mistakes are answers (`allowed: false`); throws a Fault where there can be none:
+ * `bad_request` for a request without a Pod, `unavailable` where the ServiceAccount could not be read in time.
+ */
+export async function admit(
+  request: AdmissionRequest,
+  serviceAccounts: ServiceAccountSource,
+  settings: AnnotationSettings,
+): Promise<Admission> {
+  if (!isPodCreation(request)) return unchanged('not the creation of a Pod');
+  const reading = readPod(request.object);
+  if ('wrong' in reading) throw new Fault('bad_request', `the object is not a Pod: ${reading.wrong}`);
+  const { pod } = reading;
+  if (isLeftAlone(pod, settings.annotationPrefix)) return unchanged('a mirror Pod, or left alone by its annotation');
+
+  const namespace = request.namespace || pod.metadata?.namespace || 'default';
+  const name = serviceAccountNameOf(pod.spec);
+  const lookup = await serviceAccounts.get(namespace, name);
+  if (!lookup.found) {
+    const warning = `ServiceAccount ${quote(`${namespace}/${name}`)} was not found; podpass adds nothing to this Pod`;
+    return unchanged('the ServiceAccount was not found', [warning]);
+  }
+  const serviceAccount = {
+    object: `ServiceAccount ${namespace}/${name}`,
+    annotations: lookup.serviceAccount.annotations,
+  };
+  const mutation = mutatePod(pod, `Pod ${namespace}/${podName(pod)}`, serviceAccount, settings);
+  const warnings = mutation.warnings.map(fitWarning);
+  if (mutation.problems.length > 0) {
+    const message = describeAll(mutation.problems);
+    return { response: { allowed: false, message, warnings }, result: 'denied', reason: 'problems' };
+  }
+  if (mutation.patch.length === 0) return unchanged('nothing to add', warnings);
+  const tokens = Object.fromEntries(mutation.tokens.map(({ name: token, audience }) => [token, audience]));
+  return {
+    response: { allowed: true, patch: mutation.patch, warnings, auditAnnotations: { tokens: JSON.stringify(tokens) } },
+    result: 'injected',
+    reason: 'tokens added',
+  };
+}
+
+function unchanged(reason: string, warnings: readonly string[] = []): Admission {
+  return { response: { allowed: true, warnings }, result: 'unchanged', reason };
+}
+
+function isPodCreation({ operation, kind, resource, subResource }: AdmissionRequest): boolean {
+  const isPod = kind?.kind === 'Pod' && !kind.group;
+  return operation === 'CREATE' && isPod && (resource?.resource ?? 'pods') === 'pods' && !subResource;
+}
+
+/** A Pod made by a controller has no name yet. */
+function podName(pod: Pod): string {
+  return pod.metadata?.name || pod.metadata?.generateName || '(unnamed)';
+}
+
+/** The API server cuts a warning after 256 characters: apiserver/pkg/endpoints/filters/warning.go. */
+function fitWarning(warning: string): string {
+  return warning.length <= 256 ? warning : `${warning.slice(0, 255)}…`;
+}

@@ -1,0 +1,333 @@
+import {
+  annotationKey,
+  annotationRows,
+  type NamedKey,
+  nearestAnnotation,
+  type PlainKey,
+} from '../src/catalog/annotations.ts';
+import {
+  audience,
+  type Codec,
+  environmentVariable,
+  fileNameOf,
+  listItems,
+  mountPath,
+  tokenFileName,
+  tokenLifetime,
+} from '../src/codec.ts';
+import { type Problem, quote } from '../src/fault.ts';
+
+/** A token that a Pod is to get: one ServiceAccountTokenProjection, and who sees it. */
+export interface Token {
+  /** The token's file name; unique in the Pod. */
+  readonly name: string;
+  readonly audience: string;
+  /** Lifetime in seconds, 600 to 2^32. */
+  readonly expirationSeconds: number;
+  /** The environment variable that gets the path of the token's file. */
+  readonly variable?: string;
+  /** Names of the containers that see the token; may be empty. */
+  readonly containers: ReadonlySet<string>;
+}
+
+/** Something that carries annotations, and how messages name it: `Pod shop/web`. */
+export interface Annotated {
+  readonly object: string;
+  readonly annotations: Readonly<Record<string, string>>;
+}
+
+export interface AnnotationSettings {
+  /** The part of the keys before the slash. */
+  readonly annotationPrefix: string;
+  readonly mountPath: string;
+  /** Lifetime in seconds of tokens without one of their own. */
+  readonly tokenExpiration: number;
+  /** Audiences that the API server accepts itself: such a token could be replayed against it. */
+  readonly reservedAudiences: ReadonlySet<string>;
+}
+
+/** What the annotations of a Pod and its ServiceAccount ask for. With problems, the rest is not to be used. */
+export interface Reading {
+  /** Sorted by name, so that nothing depends on the order in which annotations are written. */
+  readonly tokens: readonly Token[];
+  /** The folder of the token files, and the annotation that chooses it, whether it is written or not. */
+  readonly mountPath: { readonly path: string; readonly object: string; readonly key: string };
+  readonly problems: readonly Problem[];
+  readonly warnings: readonly string[];
+}
+
+/** An annotation in effect, and where it was written. */
+interface Written {
+  readonly on: 'Pod' | 'ServiceAccount';
+  readonly object: string;
+  /** The whole key, prefix included. */
+  readonly key: string;
+  readonly value: string;
+}
+
+/** True where the annotations say `inject: "false"`, which stops all further reading. */
+export function isOptedOut(annotations: Readonly<Record<string, string>>, prefix: string): boolean {
+  return annotations[`${prefix}/inject`]?.trim() === 'false';
+}
+
+/**
+ * Reads the annotations of a Pod and its ServiceAccount, key by key: the Pod's wins, and an empty one on the Pod removes
+ * the ServiceAccount's. `containers` are the names of the Pod's containers. Returns `undefined` where they are opted out.
+ */
+export function readAnnotations(
+  pod: Annotated,
+  serviceAccount: Annotated | undefined,
+  containers: readonly string[],
+  settings: AnnotationSettings,
+): Reading | undefined {
+  const problems: Problem[] = [];
+  const warnings: string[] = [];
+  const own = written('Pod', pod, settings.annotationPrefix);
+  const inherited = serviceAccount && written('ServiceAccount', serviceAccount, settings.annotationPrefix);
+  const effective = merge(own.entries, inherited?.entries);
+  if (effective.plain('inject')?.value === 'false') return undefined;
+  warnings.push(...own.warnings, ...(inherited?.warnings ?? []));
+
+  const inject = effective.plain('inject');
+  if (inject !== undefined && inject.value !== 'true') {
+    problems.push(problem(inject, 'is neither "true" nor "false"', '"true" or "false"'));
+  }
+  const defaultLifetime = parse(effective.plain('expiration'), tokenLifetime, problems) ?? settings.tokenExpiration;
+  const folder = effective.plain('mount-path');
+  const path = parse(folder, mountPath, problems) ?? settings.mountPath;
+
+  const declared = declaredTokens(effective);
+  const removed =
+    inherited === undefined ? new Set<string>() : new Set(declaredTokens(merge(inherited.entries)).keys());
+  const options = tokenOptions(effective, declared, removed, problems);
+  const shared = containerLists(effective, options, new Set(containers), problems, warnings);
+  const variables = new Map<string, Written>();
+  const tokens: Token[] = [];
+  for (const [name, origins] of [...declared].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    const value = checkedAudience(name, origins, settings.reservedAudiences, problems);
+    const lifetime = parse(options.get('expiration', name), tokenLifetime, problems) ?? defaultLifetime;
+    const variable = checkedVariable(options.get('env', name), variables, problems);
+    const seenBy = shared.of(name);
+    if (seenBy.size === 0 && containers.length > 0) {
+      warnings.push(`${pod.object}: no container is left for the token ${quote(name)}`);
+    }
+    if (value !== undefined) {
+      const token = { name, audience: value, expirationSeconds: lifetime, containers: seenBy };
+      tokens.push(variable === undefined ? token : { ...token, variable });
+    }
+  }
+  if (declared.size === 0 && problems.length === 0) warnings.push(...idleOptions(effective));
+  const from = folder ?? { object: pod.object, key: `${settings.annotationPrefix}/mount-path` };
+  return { tokens, mountPath: { path, object: from.object, key: from.key }, problems, warnings };
+}
+
+// ---- keys ------------------------------------------------------------------------------------------------------------
+
+type Entries = ReadonlyMap<string, Written>;
+
+/** The annotations under the prefix by their name part, and a warning for each that no row of the catalog has. */
+function written(on: Written['on'], from: Annotated, prefix: string): { entries: Entries; warnings: string[] } {
+  const entries = new Map<string, Written>();
+  const warnings: string[] = [];
+  for (const [key, value] of Object.entries(from.annotations)) {
+    if (!key.startsWith(`${prefix}/`)) continue;
+    const name = key.slice(prefix.length + 1);
+    if (annotationKey(name) === undefined) {
+      const nearest = `${prefix}/${nearestAnnotation(name)}`;
+      warnings.push(`${from.object}: ${quote(key)} is not known and does nothing; did you mean ${quote(nearest)}?`);
+    } else {
+      entries.set(name, { on, object: from.object, key, value: value.trim() });
+    }
+  }
+  return { entries, warnings };
+}
+
+/** The annotations in effect. */
+interface Effective {
+  plain(key: PlainKey): Written | undefined;
+  /** All annotations of the family, by token name. */
+  named(key: NamedKey): Iterable<readonly [string, Written]>;
+}
+
+const LISTS: ReadonlySet<string> = new Set<PlainKey | NamedKey>(['audiences', 'containers', 'skip-containers']);
+
+/** An empty value is as good as none, and so is a list without items. */
+function isEmpty(name: string, entry: Written): boolean {
+  return entry.value === '' || (LISTS.has(annotationKey(name)?.key ?? '') && listItems(entry.value).length === 0);
+}
+
+function merge(winner: Entries, other: Entries = new Map()): Effective {
+  const entries = [...new Map([...other, ...winner])].filter(([name, entry]) => !isEmpty(name, entry));
+  const plain = new Map<string, Written>(entries);
+  return {
+    plain: (key) => plain.get(key),
+    named: (key) =>
+      entries.flatMap(([name, entry]) => {
+        const parts = annotationKey(name);
+        return parts?.name !== undefined && parts.key === key ? [[parts.name, entry] as const] : [];
+      }),
+  };
+}
+
+// ---- tokens ----------------------------------------------------------------------------------------------------------
+
+/** Where a token comes from: an annotation, and the audience in it. */
+interface Origin {
+  readonly from: Written;
+  readonly audience: string;
+  /** True for `audience.<name>`, where the user chose the name. */
+  readonly chosenName: boolean;
+}
+
+/** The tokens by file name; more than one origin under a name is a problem that `checkedAudience` reports. */
+function declaredTokens(effective: Effective): Map<string, Origin[]> {
+  const tokens = new Map<string, Origin[]>();
+  const declare = (name: string, origin: Origin) => tokens.set(name, [...(tokens.get(name) ?? []), origin]);
+  const audiences = effective.plain('audiences');
+  for (const item of listItems(audiences?.value ?? '')) {
+    if (audiences !== undefined) declare(fileNameOf(item), { from: audiences, audience: item, chosenName: false });
+  }
+  for (const [name, from] of effective.named('audience'))
+    declare(name, { from, audience: from.value, chosenName: true });
+  return tokens;
+}
+
+function checkedAudience(
+  name: string,
+  origins: readonly Origin[],
+  reserved: ReadonlySet<string>,
+  problems: Problem[],
+): string | undefined {
+  const before = problems.length;
+  for (const [index, { from, audience: value, chosenName }] of origins.entries()) {
+    const at = { ...from, value };
+    const file = tokenFileName.parse(name);
+    if (!file.ok && chosenName)
+      problems.push(problem(at, `is for a token whose name ${file.wrong}`, tokenFileName.accepted));
+    if (!file.ok && !chosenName) {
+      const way = `an audience whose file name is fit, or ${from.key.replace(/audiences$/, 'audience.<name>')} with a name of your own`;
+      problems.push(problem(at, `gives the file name ${quote(name)}, which ${file.wrong}`, way));
+    }
+    parse(at, audience, problems);
+    if (reserved.has(value)) {
+      const wrong = 'is an audience of the API server itself, against which such a token could be replayed';
+      problems.push(problem(at, wrong, 'an audience of its own for each service'));
+    }
+    const [first] = origins;
+    if (index > 0 && first !== undefined) {
+      const wrong = `makes the token file ${quote(name)}, as ${quote(first.audience)} in ${first.from.key} of ${first.from.object} does`;
+      problems.push(problem(at, wrong, 'one token for each file name'));
+    }
+  }
+  return problems.length === before ? origins[0]?.audience : undefined;
+}
+
+/** The options of single tokens: `get('expiration', 'api')` is the annotation `expiration.api` in effect. */
+interface TokenOptions {
+  get(key: NamedKey, name: string): Written | undefined;
+  all(key: NamedKey): Iterable<readonly [string, Written]>;
+}
+
+const OPTION_KEYS: readonly NamedKey[] = annotationRows.flatMap((row) =>
+  row.named && row.key !== 'audience' ? [row.key] : [],
+);
+
+function tokenOptions(
+  effective: Effective,
+  declared: ReadonlyMap<string, unknown>,
+  inherited: ReadonlySet<string>,
+  problems: Problem[],
+): TokenOptions {
+  const families = new Map<NamedKey, Map<string, Written>>();
+  for (const family of OPTION_KEYS) {
+    const options = new Map<string, Written>();
+    families.set(family, options);
+    for (const [name, entry] of effective.named(family)) {
+      if (declared.has(name)) options.set(name, entry);
+      else if (entry.on === 'Pod' || !inherited.has(name)) {
+        // An option of the ServiceAccount for a token of its own that the Pod has removed is ignored.
+        const names = [...declared.keys()].filter((each) => each !== '').map(quote);
+        const accepted =
+          names.length === 0 ? 'none, as no audience is asked for' : `the name of a token: ${names.join(', ')}`;
+        problems.push(problem(entry, `is for a token ${quote(name)} that does not exist`, accepted));
+      }
+    }
+  }
+  return {
+    get: (key, name) => families.get(key)?.get(name),
+    all: (key) => families.get(key) ?? [],
+  };
+}
+
+function checkedVariable(
+  entry: Written | undefined,
+  variables: Map<string, Written>,
+  problems: Problem[],
+): string | undefined {
+  const variable = parse(entry, environmentVariable, problems);
+  if (entry === undefined || variable === undefined) return undefined;
+  const other = variables.get(variable);
+  if (other === undefined) variables.set(variable, entry);
+  else
+    problems.push(
+      problem(entry, `is the variable of ${other.key} of ${other.object} too`, 'one variable for each token'),
+    );
+  return variable;
+}
+
+// ---- containers ------------------------------------------------------------------------------------------------------
+
+/** Who sees which token. Names that the Pod wrote are checked; a ServiceAccount serves many Pods, so its names may be absent. */
+function containerLists(
+  effective: Effective,
+  options: TokenOptions,
+  present: ReadonlySet<string>,
+  problems: Problem[],
+  warnings: string[],
+): { of(token: string): ReadonlySet<string> } {
+  const accepted = `containers of this Pod: ${[...present].map(quote).join(', ')}`;
+  const include = (entry: Written): string[] => {
+    const names = listItems(entry.value);
+    for (const name of names) {
+      if (entry.on === 'Pod' && !present.has(name)) {
+        problems.push(problem({ ...entry, value: name }, 'is not a container of this Pod', accepted));
+      }
+    }
+    return names.filter((name) => present.has(name));
+  };
+  const common = effective.plain('containers');
+  const all = common === undefined ? [...present] : include(common);
+  const own = new Map([...options.all('containers')].map(([token, entry]) => [token, include(entry)]));
+  const skip = effective.plain('skip-containers');
+  const skipped = new Set(listItems(skip?.value ?? ''));
+  for (const name of skipped) {
+    if (skip?.on === 'Pod' && !present.has(name)) {
+      warnings.push(`${skip.object}: ${skip.key}: ${quote(name)} is not a container of this Pod`);
+    }
+  }
+  return { of: (token) => new Set((own.get(token) ?? all).filter((name) => !skipped.has(name))) };
+}
+
+/** Options of the Pod that do nothing, because no audience is asked for: most likely a forgotten or misspelt key. */
+function idleOptions(effective: Effective): string[] {
+  const keys = ['expiration', 'containers', 'skip-containers', 'mount-path'] as const;
+  return keys.flatMap((key) => {
+    const entry = effective.plain(key);
+    return entry?.on === 'Pod' ? [`${entry.object}: ${entry.key} does nothing, as no audience is asked for`] : [];
+  });
+}
+
+// ---- values ----------------------------------------------------------------------------------------------------------
+
+function problem(entry: Written, wrong: string, accepted: string): Problem {
+  return { object: entry.object, key: entry.key, value: entry.value, wrong, accepted };
+}
+
+/** The value of an annotation, or `undefined` where there is none or it is a problem, which is then added. */
+function parse<T>(entry: Written | undefined, codec: Codec<T>, problems: Problem[]): T | undefined {
+  if (entry === undefined) return undefined;
+  const result = codec.parse(entry.value);
+  if (result.ok) return result.value;
+  problems.push(problem(entry, result.wrong, codec.accepted));
+  return undefined;
+}

@@ -1,0 +1,90 @@
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import { Fault } from '../src/fault.ts';
+import type { Log } from '../src/log.ts';
+import { type AdmissionRequest, parseReview, reviewOf } from './admission-review.ts';
+import type { Admission, AdmissionResult } from './admit.ts';
+import { type BodyReader, createBodyReader, dropRest } from './body.ts';
+
+export interface WebhookAppOptions {
+  readonly admit: (request: AdmissionRequest) => Promise<Admission>;
+  /** Called once for each admission request, with the time it took. */
+  readonly onAdmission: (result: AdmissionResult, seconds: number) => void;
+  readonly log: Log;
+  readonly bodies?: BodyReader;
+}
+
+/** `POST /mutate`, and a fault as `{"error": {"code", "message"}}` for everything else. */
+export function createWebhookApp(options: WebhookAppOptions): RequestListener {
+  const bodies = options.bodies ?? createBodyReader();
+  return (request, response) => {
+    answer(request, response, options, bodies).catch((error: unknown) => {
+      options.log.error({ err: error }, 'the answer could not be written');
+      response.destroy();
+    });
+  };
+}
+
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { admit, onAdmission, log }: WebhookAppOptions,
+  bodies: BodyReader,
+): Promise<void> {
+  const started = performance.now();
+  let uid: string | undefined;
+  let result: AdmissionResult = 'error';
+  try {
+    route(request);
+    const review = await bodies.read(request, async (body) => {
+      const admissionRequest = parseReview(body);
+      uid = admissionRequest.uid;
+      const admission = await admit(admissionRequest);
+      result = admission.result;
+      logAdmission(log, admissionRequest, admission);
+      return reviewOf(admissionRequest, admission.response);
+    });
+    send(response, 200, review);
+  } catch (error) {
+    const fault = error instanceof Fault ? error : new Fault('internal', 'an internal error', { cause: error });
+    const fields = {
+      code: fault.code,
+      reason: fault.message,
+      uid,
+      ...(fault.cause === undefined ? {} : { err: fault.cause }),
+    };
+    if (fault.status >= 500) log.error(fields, 'request failed');
+    else log.warn(fields, 'request refused');
+    await dropRest(request);
+    send(response, fault.status, { error: { code: fault.code, message: fault.message } }, fault.headers);
+    // What is no admission request at all (a scan, a browser) is in the log, but not in the metrics of admission.
+    if (fault.code === 'not_found' || fault.code === 'method_not_allowed') return;
+  }
+  onAdmission(result, (performance.now() - started) / 1000);
+}
+
+/** Throws a Fault for every request that is not `POST /mutate`; the API server adds `?timeout=…` to the path. */
+function route({ method, url = '' }: IncomingMessage): void {
+  if (url.split('?')[0] !== '/mutate') throw new Fault('not_found', 'only POST /mutate is here');
+  if (method !== 'POST') {
+    throw new Fault('method_not_allowed', 'only POST', { headers: { Allow: 'POST' } });
+  }
+}
+
+function logAdmission(log: Log, request: AdmissionRequest, admission: Admission): void {
+  const { uid, namespace } = request;
+  const { message } = admission.response;
+  const fields = { uid, namespace, result: admission.result, reason: admission.reason };
+  if (admission.result === 'denied') log.info({ ...fields, message }, 'admission');
+  else log.debug(fields, 'admission');
+}
+
+function send(
+  response: ServerResponse,
+  status: number,
+  body: object,
+  headers: Readonly<Record<string, string>> = {},
+): void {
+  const bytes = Buffer.from(JSON.stringify(body));
+  response.writeHead(status, { ...headers, 'Content-Type': 'application/json', 'Content-Length': bytes.length });
+  response.end(bytes);
+}

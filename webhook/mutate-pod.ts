@@ -1,0 +1,45 @@
+import type { Problem } from '../src/fault.ts';
+import type { AddOperation } from '../src/json-patch.ts';
+import { type Annotated, type AnnotationSettings, isOptedOut, readAnnotations, type Token } from './annotations.ts';
+import { patchOf } from './patch.ts';
+import { planInjection } from './plan.ts';
+import { containerPlaces, isMirror, type Pod } from './pod.ts';
+
+export interface Mutation {
+  /** Relative to the Pod; empty where nothing is to be added, and where there are problems. */
+  readonly patch: readonly AddOperation[];
+  /** The tokens that at least one container sees. */
+  readonly tokens: readonly Token[];
+  readonly problems: readonly Problem[];
+  readonly warnings: readonly string[];
+}
+
+const NOTHING: Mutation = { patch: [], tokens: [], problems: [], warnings: [] };
+
+/** True for a Pod that is left alone whatever its ServiceAccount says, so that nobody needs to look that up. */
+export function isLeftAlone(pod: Pod, annotationPrefix: string): boolean {
+  return isMirror(pod) || isOptedOut(pod.metadata?.annotations ?? {}, annotationPrefix);
+}
+
+/**
+ * What podpass does to a Pod: the one function behind the webhook, `podpass mutate` and the demo. Pure; `object` is how
+ * messages name the Pod. Never throws for a Pod that `readPod` accepts.
+ */
+export function mutatePod(
+  pod: Pod,
+  object: string,
+  serviceAccount: Annotated | undefined,
+  settings: AnnotationSettings,
+): Mutation {
+  if (isLeftAlone(pod, settings.annotationPrefix)) return NOTHING;
+  const containers = containerPlaces(pod.spec).map(({ container }) => container.name);
+  const annotated = { object, annotations: pod.metadata?.annotations ?? {} };
+  const reading = readAnnotations(annotated, serviceAccount, containers, settings);
+  if (reading === undefined) return NOTHING;
+  const injectedKey = `${settings.annotationPrefix}/injected`;
+  const plan = planInjection(pod, object, reading, injectedKey);
+  const problems = [...reading.problems, ...plan.problems];
+  const warnings = [...reading.warnings, ...plan.warnings];
+  if (problems.length > 0) return { ...NOTHING, problems, warnings };
+  return { patch: patchOf(pod, plan, injectedKey), tokens: plan.tokens, problems, warnings };
+}
