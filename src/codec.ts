@@ -225,14 +225,6 @@ export const issuerUrl: Codec<string> = {
   },
 };
 
-/** A URL that is requested, such as the place of a JWK Set. */
-export const httpUrl: Codec<string> = {
-  metavar: 'URL',
-  accepted: 'an https or http URL',
-  parse: (text) =>
-    URL.canParse(text) && /^https?:$/.test(new URL(text).protocol) ? ok(text) : bad('is not an https URL'),
-};
-
 // ---- plain values ----------------------------------------------------------------------------------------------------
 
 export const text: Codec<string> = {

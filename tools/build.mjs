@@ -1,17 +1,20 @@
-// Bundles the executable: one file with a source map. A bundle halves the memory and the start-up time that the
-// Kubernetes client costs when it is imported whole.
+// Bundles the executable: dist/podpass.js, with source maps, and beside it the parts that only some commands load. Why it
+// is bundled, and why in parts: docs/decisions/0002-bundle-in-parts.md.
 import { chmod, rm } from 'node:fs/promises';
 import { build } from 'esbuild';
 
 await rm('dist', { recursive: true, force: true });
 await build({
   entryPoints: ['src/cli/podpass.ts'],
-  outfile: 'dist/podpass.js',
+  outdir: 'dist',
+  chunkNames: 'parts/[name]-[hash]',
   bundle: true,
   platform: 'node',
   target: 'node20.19',
   format: 'esm',
   sourcemap: true,
+  splitting: true,
+  minify: true,
   sourcesContent: false,
   legalComments: 'linked',
   // CommonJS packages in an ES module bundle call `require` for Node's own modules.
@@ -19,5 +22,19 @@ await build({
     js: "import { createRequire as __createRequire } from 'node:module';\nconst require = __createRequire(import.meta.url);",
   },
   logLevel: 'warning',
+  plugins: [
+    {
+      name: 'kubernetes-client',
+      // Its package.json does not say that its modules can be left out where they are not used: half the bundle.
+      setup({ onResolve, resolve }) {
+        onResolve({ filter: /./ }, async ({ path, pluginData, ...rest }) => {
+          const inside = rest.importer.includes('/@kubernetes/client-node/') && path.startsWith('.');
+          if (pluginData === 'resolving' || !(inside || path === '@kubernetes/client-node')) return undefined;
+          const resolved = await resolve(path, { ...rest, pluginData: 'resolving' });
+          return resolved.errors.length > 0 ? resolved : { path: resolved.path, sideEffects: false };
+        });
+      },
+    },
+  ],
 });
 await chmod('dist/podpass.js', 0o755);

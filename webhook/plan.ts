@@ -60,16 +60,19 @@ const VOLUME = 'podpass-tokens';
  * its names, audiences and lifetimes only, so that a second round finds the volume of the first.
  */
 function volumeOf(set: readonly Token[], all: readonly Token[]): Volume {
-  const facts = set.map(({ name, audience, expirationSeconds }) => [name, audience, expirationSeconds]);
-  const digest = createHash('sha256').update(JSON.stringify(facts)).digest('hex').slice(0, 8);
   return {
-    name: set.length === all.length ? VOLUME : `${VOLUME}-${digest}`,
+    name: set.length === all.length ? VOLUME : `${VOLUME}-${digestOf(set)}`,
     projected: {
       sources: set.map(({ name, audience, expirationSeconds }) => ({
         serviceAccountToken: { audience, expirationSeconds, path: name },
       })),
     },
   };
+}
+
+function digestOf(set: readonly Token[]): string {
+  const facts = set.map(({ name, audience, expirationSeconds }) => [name, audience, expirationSeconds]);
+  return createHash('sha256').update(JSON.stringify(facts)).digest('hex').slice(0, 8);
 }
 
 /** A token's path as programs in the container write it. `$` is doubled, as the kubelet expands `$(NAME)` in values. */

@@ -31,6 +31,7 @@ interface Stage {
   /** The CA of both services, PEM, and its file. */
   readonly ca: string;
   readonly caFile: string;
+  readonly manifestFile: string;
   readonly tokenFile: string;
   readonly development: DevelopmentIssuer;
   readonly services: readonly Service[];
@@ -62,7 +63,12 @@ async function start(folder: string, services: Service[]): Promise<Stage> {
   const development = await createDevelopmentIssuer();
   const keyFile = join(folder, 'service-account.pub');
   const caFile = join(folder, 'ca.crt');
-  await Promise.all([writeFile(keyFile, development.publicKey), writeFile(caFile, development.ca.cert)]);
+  const manifestFile = join(folder, 'shop.yaml');
+  await Promise.all([
+    writeFile(keyFile, development.publicKey),
+    writeFile(caFile, development.ca.cert),
+    writeFile(manifestFile, `${SERVICE_ACCOUNT}---\n${POD}`),
+  ]);
   const common = {
     address: '127.0.0.1',
     port: 0,
@@ -108,6 +114,7 @@ async function start(folder: string, services: Service[]): Promise<Stage> {
     mutateUrl: `https://localhost:${webhook.port}/mutate`,
     ca: development.ca.cert,
     caFile,
+    manifestFile,
     tokenFile: join(folder, 'token.jwt'),
     development,
     services,
@@ -292,7 +299,7 @@ function farewell(stage: Stage, { out }: Terminal): void {
     `  curl --cacert ${stage.caFile} ${stage.issuer}/openid/v1/jwks`,
     `  node dist/podpass.js verify - < ${stage.tokenFile} --ca ${stage.caFile} \\`,
     `    --issuer ${stage.issuer} --audience ${AUDIENCE}`,
-    '  node dist/podpass.js mutate -f POD.yaml -o diff',
+    `  node dist/podpass.js mutate -f ${stage.manifestFile} -o diff`,
     '',
   ];
   out(lines.join('\n'));

@@ -134,21 +134,17 @@ function serviceAccountsOf(file: ManifestFile, live: FindServiceAccount | undefi
 /** The cluster of `--kubeconfig`; loaded only then, as the Kubernetes client is large. */
 async function connect(settings: CommandSettings<'mutate'>, kubeconfig: string, terminal: Terminal) {
   const { createKubeClient, loadKubeConfig } = await import('../runtime/kube-client.ts');
-  const { createServiceAccountCache, systemClock } = await import('../../webhook/service-accounts.ts');
+  const { readServiceAccount } = await import('../../webhook/service-accounts.ts');
   const client = createKubeClient(loadKubeConfig({ kubeconfig, env: terminal.env }));
-  // A cache that was not started reads every ServiceAccount live, in the way and within the limits of the webhook.
-  const source = createServiceAccountCache({
-    client,
-    annotationPrefixes: [`${settings.annotationPrefix}/`],
-    lookupTimeoutMs: settings.serviceAccountLookupTimeout * 1000,
-    clock: systemClock,
-    log: silentLog,
-    metrics: { lookups() {}, size() {}, connected() {} },
-  });
+  const timeoutMs = settings.serviceAccountLookupTimeout * 1000;
   const find: FindServiceAccount = async (namespace, name) => {
-    const lookup = await source.get(namespace, name);
-    if (!lookup.found) return undefined;
-    return { object: `ServiceAccount ${namespace}/${name}`, annotations: lookup.serviceAccount.annotations };
+    const object = `ServiceAccount ${namespace}/${name}`;
+    try {
+      const found = await readServiceAccount(client, namespace, name, timeoutMs);
+      return found && { object, annotations: found.annotations };
+    } catch (cause) {
+      throw new Failure(`${object} cannot be read: ${messageOf(cause)}`, { cause });
+    }
   };
   return { find, reservedAudiences: await findReservedAudiences(client, silentLog), close: () => client.close() };
 }

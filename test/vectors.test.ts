@@ -1,0 +1,81 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import jsonPatch, { type Operation } from 'fast-json-patch';
+import { describe, expect, test } from 'vitest';
+import { settingRows } from '../src/catalog/settings.ts';
+import { parsed } from '../src/codec.ts';
+import { describeAll } from '../src/fault.ts';
+import type { AnnotationSettings } from '../webhook/annotations.ts';
+import { mutatePod } from '../webhook/mutate-pod.ts';
+import { type Pod, readPod } from '../webhook/pod.ts';
+
+/** The README beside the vectors tells what the members mean. */
+interface Vector {
+  readonly title: string;
+  readonly rule: string;
+  readonly serviceAccount?: { readonly annotations: Readonly<Record<string, string>> };
+  readonly pod: unknown;
+  readonly settings?: { mountPath?: string; tokenExpiration?: string; reservedAudiences?: string[] };
+  readonly expect: { readonly pod: unknown } | { readonly denied: readonly string[] } | { readonly unchanged: true };
+  readonly warnings?: readonly string[];
+}
+
+const folder = new URL('vectors/', import.meta.url);
+const vectors = readdirSync(folder)
+  .filter((name) => name.endsWith('.json'))
+  .map((name) => ({ name, ...(JSON.parse(readFileSync(new URL(name, folder), 'utf8')) as Vector) }));
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null)
+    for (const member of Object.values(Object.freeze(value))) deepFreeze(member);
+  return value;
+}
+
+function settingsOf({ settings = {} }: Vector): AnnotationSettings {
+  const { mountPath, tokenExpiration } = settingRows;
+  return {
+    annotationPrefix: 'podpass.dev',
+    mountPath: parsed(mountPath.codec, settings.mountPath ?? mountPath.default),
+    tokenExpiration: parsed(tokenExpiration.codec, settings.tokenExpiration ?? tokenExpiration.default),
+    reservedAudiences: new Set(settings.reservedAudiences),
+  };
+}
+
+function mutate(vector: Vector, value: unknown) {
+  const reading = readPod(deepFreeze(structuredClone(value)));
+  if ('wrong' in reading) throw new TypeError(reading.wrong);
+  const pod: Pod = reading.pod;
+  const account = { object: 'ServiceAccount shop/app', annotations: vector.serviceAccount?.annotations ?? {} };
+  return mutatePod(pod, `Pod shop/${pod.metadata?.name}`, deepFreeze(account), deepFreeze(settingsOf(vector)));
+}
+
+/** By a library that is not ours, which checks each operation before it applies it. */
+function apply(value: unknown, patch: readonly object[]): unknown {
+  return jsonPatch.applyPatch(structuredClone(value), structuredClone(patch) as Operation[], true).newDocument;
+}
+
+test('there are vectors, and each has a title of its own', () => {
+  expect(vectors.length).toBeGreaterThan(50);
+  expect(new Set(vectors.map(({ title }) => title)).size).toBe(vectors.length);
+});
+
+describe.each(vectors)('$name', (vector) => {
+  test(vector.title, () => {
+    const { patch, problems, warnings } = mutate(vector, vector.pod);
+    const message = problems.length > 0 ? describeAll(problems) : '';
+    if ('denied' in vector.expect) {
+      for (const text of vector.expect.denied) expect(message).toContain(text);
+      expect(message).toContain('accepted: ');
+      expect(patch).toEqual([]);
+    } else {
+      expect(message).toBe('');
+      expect(patch.every(({ op }) => op === 'add')).toBe(true);
+      const admitted = apply(vector.pod, patch);
+      if ('unchanged' in vector.expect) expect(patch).toEqual([]);
+      else expect(admitted).toStrictEqual(vector.expect.pod);
+      expect(mutate(vector, admitted)).toMatchObject({ patch: [], problems: [] });
+    }
+    for (const text of vector.warnings ?? []) expect(warnings).toContainEqual(expect.stringContaining(text));
+    // What else is said of a Pod that is refused does not matter.
+    if (!('denied' in vector.expect)) expect(warnings).toHaveLength(vector.warnings?.length ?? 0);
+  });
+});

@@ -1,0 +1,85 @@
+// Writes the README's tables from the catalog; with --check it only says whether they are up to date (exit code 1).
+import { readFileSync, writeFileSync } from 'node:fs';
+import { annotationRows } from '../src/catalog/annotations.ts';
+import { type CommandName, type CommandRow, commandRows } from '../src/catalog/commands.ts';
+import { type MetricRow, metricRows } from '../src/catalog/metrics.ts';
+import { flagOf, type SettingKey, type SettingRow, settingRows, variableOf } from '../src/catalog/settings.ts';
+import { describeSetting } from '../src/cli/help.ts';
+
+const README = new URL('../README.md', import.meta.url);
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
+}
+
+const code = (text: string) => (text === '' ? '' : `\`${text}\``);
+const names = Object.keys(commandRows) as CommandName[];
+
+/** The generated parts, by the name in their marker. */
+const parts: Readonly<Record<string, () => string>> = {
+  commands: () =>
+    table(
+      ['command', 'does'],
+      names.map((name) => [code(`podpass ${name}`), commandRows[name].summary]),
+    ),
+  annotations: () =>
+    table(
+      ['key under `podpass.dev/`', 'on', 'value', 'meaning', 'example'],
+      annotationRows.map((row) => [
+        code(row.named ? `${row.key}.<name>` : row.key),
+        row.on,
+        row.value,
+        row.meaning,
+        code(row.example),
+      ]),
+    ),
+  settings: () =>
+    names.map((name) => `#### \`podpass ${name}\`\n\n${settingsTable(name, commandRows[name])}`).join('\n\n'),
+  metrics: () =>
+    table(
+      ['metric', 'type', 'of', 'labels', 'meaning'],
+      (Object.entries(metricRows) as [string, MetricRow][]).map(([name, row]) => [
+        code(name),
+        row.type,
+        row.service,
+        Object.entries(row.labels ?? {})
+          .map(([label, values]) => `${code(label)}: ${values.map(code).join(', ')}`)
+          .join('; '),
+        row.help,
+      ]),
+    ),
+};
+
+/** The variable is always `PODPASS_` and the flag in upper snake case, the key in a config file its camelCase. */
+function settingsTable(name: CommandName, row: CommandRow): string {
+  const own = row.settings.filter((key) => key !== 'help' && key !== 'config');
+  return table(
+    ['flag', 'variable', 'meaning', 'accepted'],
+    own.map((key: SettingKey) => {
+      const { codec, short, flagOnly }: SettingRow = settingRows[key];
+      const flag = `${short === undefined ? '' : `-${short}, `}${flagOf(key)}`;
+      return [code(flag), flagOnly ? '' : code(variableOf(key)), describeSetting(name, key), codec.accepted];
+    }),
+  );
+}
+
+const before = readFileSync(README, 'utf8');
+const seen = new Set<string>();
+const after = before.replace(
+  /(<!-- generated: (\w+) -->\n)[\s\S]*?(<!-- end -->)/g,
+  (_, start: string, part: string, end: string) => {
+    seen.add(part);
+    return `${start}\n${parts[part]?.() ?? ''}\n\n${end}`;
+  },
+);
+const missing = Object.keys(parts).filter((part) => !seen.has(part));
+if (missing.length > 0) {
+  console.error(`README.md has no place for: ${missing.join(', ')}`);
+  process.exitCode = 1;
+} else if (process.argv.includes('--check')) {
+  if (before !== after) {
+    console.error('README.md is not up to date: run `npm run reference`');
+    process.exitCode = 1;
+  }
+} else writeFileSync(README, after);
