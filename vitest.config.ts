@@ -5,6 +5,8 @@ export default defineConfig({
     pool: 'forks',
     // Every cluster test file starts servers of its own.
     maxWorkers: 2,
+    // Key pairs take seconds on a busy machine.
+    testTimeout: 30_000,
     projects: [
       { extends: true, test: { name: 'fast', include: ['test/**/*.test.ts'], exclude: ['test/cluster/**'] } },
       {

@@ -46,7 +46,8 @@ export function parseSettings<C extends CommandName>(command: C, input: Settings
     const source = flags.get(key) ?? environment.get(key) ?? file.get(key) ?? fallback(command, key);
     settings[key] = source === undefined ? undefined : parseValues(key, source, problems);
     const missing = source === undefined || source.values.length === 0;
-    if (missing && row.required?.includes(key)) problems.push(missingSetting(command, key));
+    const reported = problems.some((problem) => problem.key === key || problem.key === flagOf(key));
+    if (missing && !reported && row.required?.includes(key)) problems.push(missingSetting(command, key));
   }
   const argument = readArgument(command, row, positionals, problems);
   if (problems.length > 0 && !help) return { ok: false, problems };

@@ -205,7 +205,7 @@ function checkedAudience(
     if (!file.ok && chosenName)
       problems.push(problem(at, `is for a token whose name ${file.wrong}`, tokenFileName.accepted));
     if (!file.ok && !chosenName) {
-      const way = `an audience whose file name is fit, or ${from.key.replace(/audiences$/, 'audience.<name>')} with a name of your own`;
+      const way = `an audience that gives a file name of 1 to 63 characters, or ${from.key.replace(/audiences$/, 'audience.<name>')} with a name of your own`;
       problems.push(problem(at, `gives the file name ${quote(name)}, which ${file.wrong}`, way));
     }
     parse(at, audience, problems);
