@@ -84,10 +84,13 @@ export const tokenFileName: Codec<string> = {
 
 /** The file name that an audience is given: `https://api.example.com/v1` becomes `api.example.com-v1`. May be empty. */
 export function fileNameOf(value: string): string {
-  return value
-    .replace(/^[A-Za-z][A-Za-z0-9+.-]*:\/\//, '')
-    .replace(/[^A-Za-z0-9._-]+/g, '-')
-    .replace(/^[.-]+|[.-]+$/g, '');
+  const name = value.replace(/^[A-Za-z][A-Za-z0-9+.-]*:\/\//, '').replace(/[^A-Za-z0-9._-]+/g, '-');
+  let start = 0;
+  let end = name.length;
+  const isTrimmed = (at: number) => name[at] === '.' || name[at] === '-';
+  while (start < end && isTrimmed(start)) start += 1;
+  while (end > start && isTrimmed(end - 1)) end -= 1;
+  return name.slice(start, end);
 }
 
 const DENIED_VARIABLES: readonly RegExp[] = [
@@ -135,9 +138,13 @@ const PROTECTED = [
   ...['/run/secrets/kubernetes.io', '/var/run/secrets/kubernetes.io'],
 ];
 
-/** Without repeated slashes, `.` elements and a trailing slash; `..` is not resolved. */
+/** Without repeated slashes, `.` and `..` elements and a trailing slash, as the kernel sees it but for links. */
 export function normalisePath(path: string): string {
-  const elements = path.split('/').filter((element) => element !== '' && element !== '.');
+  const elements: string[] = [];
+  for (const element of path.split('/')) {
+    if (element === '..') elements.pop();
+    else if (element !== '' && element !== '.') elements.push(element);
+  }
   return `/${elements.join('/')}`;
 }
 

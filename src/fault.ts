@@ -93,11 +93,15 @@ export function describe(problem: Problem): string {
   return `${object}: ${key}: ${found}${wrong}; accepted: ${accepted}`;
 }
 
-/** All problems as one text: a single one inline, several as a list with a line each. */
+const DESCRIBED = 100;
+
+/** All problems as one text: a single one inline, several as a list with a line each; of very many, the first 100. */
 export function describeAll(problems: readonly Problem[]): string {
   const [first] = problems;
   if (first !== undefined && problems.length === 1) return describe(first);
-  return `${problems.length} problems:\n${problems.map((p) => `- ${describe(p)}`).join('\n')}`;
+  const lines = problems.slice(0, DESCRIBED).map((problem) => `- ${describe(problem)}`);
+  if (problems.length > DESCRIBED) lines.push(`- and ${problems.length - DESCRIBED} more`);
+  return `${problems.length} problems:\n${lines.join('\n')}`;
 }
 
 /** The message of anything thrown, without its stack. */

@@ -60,8 +60,9 @@ function unchanged(reason: string, warnings: readonly string[] = []): Admission 
   return { response: { allowed: true, warnings }, result: 'unchanged', reason };
 }
 
+/** What a request leaves out is taken to be the Pod's, so that one without an object is noticed. */
 function isPodCreation({ operation, kind, resource, subResource }: AdmissionRequest): boolean {
-  const isPod = kind?.kind === 'Pod' && !kind.group;
+  const isPod = (kind?.kind ?? 'Pod') === 'Pod' && !kind?.group;
   return operation === 'CREATE' && isPod && (resource?.resource ?? 'pods') === 'pods' && !subResource;
 }
 

@@ -95,8 +95,12 @@ export function readAnnotations(
   const defaultLifetime = parse(effective.plain('expiration'), tokenLifetime, problems) ?? settings.tokenExpiration;
   const folder = effective.plain('mount-path');
   const path = parse(folder, mountPath, problems) ?? settings.mountPath;
+  const from = folder ?? { object: pod.object, key: `${settings.annotationPrefix}/mount-path` };
+  const mountPathAt = { path, object: from.object, key: from.key };
 
   const declared = declaredTokens(effective);
+  if (declared.size > MAX_TOKENS) problems.push(tooMany(pod, declared.size));
+  if (declared.size > MAX_TOKENS) return { tokens: [], mountPath: mountPathAt, problems, warnings };
   const removed =
     inherited === undefined ? new Set<string>() : new Set(declaredTokens(merge(inherited.entries)).keys());
   const options = tokenOptions(effective, declared, removed, problems);
@@ -104,41 +108,44 @@ export function readAnnotations(
   const variables = new Map<string, Written>();
   const tokens: Token[] = [];
   for (const [name, origins] of [...declared].sort(([a], [b]) => (a < b ? -1 : 1))) {
-    const value = checkedAudience(name, origins, settings.reservedAudiences, problems);
+    checkOrigins(name, origins, settings.reservedAudiences, problems);
     const lifetime = parse(options.get('expiration', name), tokenLifetime, problems) ?? defaultLifetime;
     const variable = checkedVariable(options.get('env', name), variables, problems);
     const seenBy = shared.of(name);
     if (seenBy.size === 0 && containers.length > 0) {
       warnings.push(`${pod.object}: no container is left for the token ${quote(name)}`);
     }
-    if (value !== undefined) {
-      const token = { name, audience: value, expirationSeconds: lifetime, containers: seenBy };
-      tokens.push(variable === undefined ? token : { ...token, variable });
-    }
+    const token = { name, audience: origins[0]?.audience ?? '', expirationSeconds: lifetime, containers: seenBy };
+    tokens.push(variable === undefined ? token : { ...token, variable });
   }
   if (declared.size === 0 && problems.length === 0) warnings.push(...idleOptions(effective));
-  const from = folder ?? { object: pod.object, key: `${settings.annotationPrefix}/mount-path` };
-  return { tokens, mountPath: { path, object: from.object, key: from.key }, problems, warnings };
+  return { tokens, mountPath: mountPathAt, problems, warnings };
 }
 
 // ---- keys ------------------------------------------------------------------------------------------------------------
+
+/** The API server passes on 4 KiB of warnings: apiserver/pkg/endpoints/filters/warning.go. */
+const MAX_UNKNOWN = 20;
 
 type Entries = ReadonlyMap<string, Written>;
 
 /** The annotations under the prefix by their name part, and a warning for each that no row of the catalog has. */
 function written(on: Written['on'], from: Annotated, prefix: string): { entries: Entries; warnings: string[] } {
   const entries = new Map<string, Written>();
-  const warnings: string[] = [];
+  const unknown: string[] = [];
   for (const [key, value] of Object.entries(from.annotations)) {
     if (!key.startsWith(`${prefix}/`)) continue;
     const name = key.slice(prefix.length + 1);
-    if (annotationKey(name) === undefined) {
-      const nearest = `${prefix}/${nearestAnnotation(name)}`;
-      warnings.push(`${from.object}: ${quote(key)} is not known and does nothing; did you mean ${quote(nearest)}?`);
-    } else {
-      entries.set(name, { on, object: from.object, key, value: value.trim() });
-    }
+    if (annotationKey(name) === undefined) unknown.push(name);
+    else entries.set(name, { on, object: from.object, key, value: value.trim() });
   }
+  const warnings = unknown.slice(0, MAX_UNKNOWN).map((name) => {
+    const nearest = `${prefix}/${nearestAnnotation(name)}`;
+    // The object comes last: the API server cuts long warnings.
+    return `${quote(`${prefix}/${name}`)} is not known and does nothing; did you mean ${quote(nearest)}? (${from.object})`;
+  });
+  if (unknown.length > MAX_UNKNOWN)
+    warnings.push(`${from.object}: ${unknown.length - MAX_UNKNOWN} more keys are not known`);
   return { entries, warnings };
 }
 
@@ -171,6 +178,22 @@ function merge(winner: Entries, other: Entries = new Map()): Effective {
 
 // ---- tokens ----------------------------------------------------------------------------------------------------------
 
+/**
+ * Far more than a Pod has use for. Containers can each see another part of the tokens, so the volumes grow with the
+ * square of their number, and the webhook works for all tenants.
+ */
+const MAX_TOKENS = 256;
+
+function tooMany(pod: Annotated, tokens: number): Problem {
+  return {
+    object: pod.object,
+    key: 'tokens',
+    value: String(tokens),
+    wrong: 'tokens are asked for',
+    accepted: `at most ${MAX_TOKENS}`,
+  };
+}
+
 /** Where a token comes from: an annotation, and the audience in it. */
 interface Origin {
   readonly from: Written;
@@ -179,10 +202,14 @@ interface Origin {
   readonly chosenName: boolean;
 }
 
-/** The tokens by file name; more than one origin under a name is a problem that `checkedAudience` reports. */
+/** The tokens by file name; more than one origin under a name is a problem that `checkOrigins` reports. */
 function declaredTokens(effective: Effective): Map<string, Origin[]> {
   const tokens = new Map<string, Origin[]>();
-  const declare = (name: string, origin: Origin) => tokens.set(name, [...(tokens.get(name) ?? []), origin]);
+  const declare = (name: string, origin: Origin) => {
+    const origins = tokens.get(name);
+    if (origins === undefined) tokens.set(name, [origin]);
+    else origins.push(origin);
+  };
   const audiences = effective.plain('audiences');
   for (const item of listItems(audiences?.value ?? '')) {
     if (audiences !== undefined) declare(fileNameOf(item), { from: audiences, audience: item, chosenName: false });
@@ -192,13 +219,13 @@ function declaredTokens(effective: Effective): Map<string, Origin[]> {
   return tokens;
 }
 
-function checkedAudience(
+/** Adds a problem for each thing that is wrong with where a token comes from. */
+function checkOrigins(
   name: string,
   origins: readonly Origin[],
   reserved: ReadonlySet<string>,
   problems: Problem[],
-): string | undefined {
-  const before = problems.length;
+): void {
   for (const [index, { from, audience: value, chosenName }] of origins.entries()) {
     const at = { ...from, value };
     const file = tokenFileName.parse(name);
@@ -219,7 +246,6 @@ function checkedAudience(
       problems.push(problem(at, wrong, 'one token for each file name'));
     }
   }
-  return problems.length === before ? origins[0]?.audience : undefined;
 }
 
 /** The options of single tokens: `get('expiration', 'api')` is the annotation `expiration.api` in effect. */
@@ -246,9 +272,8 @@ function tokenOptions(
       if (declared.has(name)) options.set(name, entry);
       else if (entry.on === 'Pod' || !inherited.has(name)) {
         // An option of the ServiceAccount for a token of its own that the Pod has removed is ignored.
-        const names = [...declared.keys()].filter((each) => each !== '').map(quote);
         const accepted =
-          names.length === 0 ? 'none, as no audience is asked for' : `the name of a token: ${names.join(', ')}`;
+          declared.size === 0 ? 'none, as no audience is asked for' : `the name of a token: ${some(declared.keys())}`;
         problems.push(problem(entry, `is for a token ${quote(name)} that does not exist`, accepted));
       }
     }
@@ -285,11 +310,11 @@ function containerLists(
   problems: Problem[],
   warnings: string[],
 ): { of(token: string): ReadonlySet<string> } {
-  const accepted = `containers of this Pod: ${[...present].map(quote).join(', ')}`;
   const include = (entry: Written): string[] => {
     const names = listItems(entry.value);
     for (const name of names) {
       if (entry.on === 'Pod' && !present.has(name)) {
+        const accepted = `containers of this Pod: ${some(present)}`;
         problems.push(problem({ ...entry, value: name }, 'is not a container of this Pod', accepted));
       }
     }
@@ -297,7 +322,7 @@ function containerLists(
   };
   const common = effective.plain('containers');
   const all = common === undefined ? [...present] : include(common);
-  const own = new Map([...options.all('containers')].map(([token, entry]) => [token, include(entry)]));
+  const own = [...options.all('containers')].map(([token, entry]) => [token, include(entry)] as const);
   const skip = effective.plain('skip-containers');
   const skipped = new Set(listItems(skip?.value ?? ''));
   for (const name of skipped) {
@@ -305,7 +330,11 @@ function containerLists(
       warnings.push(`${skip.object}: ${skip.key}: ${quote(name)} is not a container of this Pod`);
     }
   }
-  return { of: (token) => new Set((own.get(token) ?? all).filter((name) => !skipped.has(name))) };
+  const without = (names: readonly string[]) => new Set(names.filter((name) => !skipped.has(name)));
+  // Tokens without containers of their own share one set.
+  const byDefault = without(all);
+  const sets = new Map(own.map(([token, names]) => [token, without(names)]));
+  return { of: (token) => sets.get(token) ?? byDefault };
 }
 
 /** Options of the Pod that do nothing, because no audience is asked for: most likely a forgotten or misspelt key. */
@@ -321,6 +350,12 @@ function idleOptions(effective: Effective): string[] {
 
 function problem(entry: Written, wrong: string, accepted: string): Problem {
   return { object: entry.object, key: entry.key, value: entry.value, wrong, accepted };
+}
+
+/** The first names of many, for a message. */
+function some(names: Iterable<string>): string {
+  const all = [...names].filter((name) => name !== '');
+  return `${all.slice(0, 10).map(quote).join(', ')}${all.length > 10 ? ` and ${all.length - 10} more` : ''}`;
 }
 
 /** The value of an annotation, or `undefined` where there is none or it is a problem, which is then added. */

@@ -34,6 +34,8 @@ export function mutatePod(
   if (isLeftAlone(pod, settings.annotationPrefix)) return NOTHING;
   const containers = containerPlaces(pod.spec).map(({ container }) => container.name);
   const annotated = { object, annotations: pod.metadata?.annotations ?? {} };
+  const size = sizeOf(annotated.annotations);
+  if (size > MAX_ANNOTATIONS) return { ...NOTHING, problems: [tooLarge(object, size)] };
   const reading = readAnnotations(annotated, serviceAccount, containers, settings);
   if (reading === undefined) return NOTHING;
   const injectedKey = `${settings.annotationPrefix}/injected`;
@@ -42,4 +44,18 @@ export function mutatePod(
   const warnings = [...reading.warnings, ...plan.warnings];
   if (problems.length > 0) return { ...NOTHING, problems, warnings };
   return { patch: patchOf(pod, plan, injectedKey), tokens: plan.tokens, problems, warnings };
+}
+
+/** What the API server allows, too: apimachinery/pkg/api/validation/objectmeta.go, TotalAnnotationSizeLimitB. */
+const MAX_ANNOTATIONS = 256 * 1024;
+
+function sizeOf(annotations: Readonly<Record<string, string>>): number {
+  let size = 0;
+  for (const key in annotations) size += Buffer.byteLength(key) + Buffer.byteLength(annotations[key] ?? '');
+  return size;
+}
+
+function tooLarge(object: string, size: number): Problem {
+  const wrong = 'bytes are in the annotations together';
+  return { object, key: 'metadata.annotations', value: String(size), wrong, accepted: `at most ${MAX_ANNOTATIONS}` };
 }

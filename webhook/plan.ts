@@ -105,7 +105,7 @@ export function planInjection(pod: Pod, object: string, reading: Reading, inject
 
   const problems: Problem[] = [];
   const warnings: string[] = [];
-  const seen = tokens.filter((token) => places.some(({ container }) => token.containers.has(container.name)));
+  const seen = tokens.filter((token) => token.containers.size > 0);
   const injected = seen.map(({ name }) => name).join(',');
   const present = pod.metadata?.annotations?.[injectedKey];
   const plan = {
@@ -203,10 +203,11 @@ function foreignMounts(
   volumes: ReadonlyMap<string, Volume>,
   wishes: readonly ContainerWish[],
 ): Problem[] {
+  const wanted = new Map(wishes.map(({ place, mount }) => [place, mount]));
   return places.flatMap((place) =>
     (place.container.volumeMounts ?? []).flatMap((present, index) => {
       if (!volumes.has(present.name)) return [];
-      const ours = wishes.find((wish) => wish.place === place)?.mount;
+      const ours = wanted.get(place);
       if (isDeepStrictEqual(present, ours)) return [];
       return {
         object,

@@ -4,7 +4,10 @@ import type { Log } from '../src/log.ts';
 /** What is asked of the cluster: the audiences of our own credential, and a path of the API server. */
 export interface AudienceSources {
   credentialAudiences(): Promise<readonly string[]>;
-  get(path: string, options: { timeoutMs: number; maxBytes: number; accept: string }): Promise<{ status: number; body: Buffer }>;
+  get(
+    path: string,
+    options: { timeoutMs: number; maxBytes: number; accept: string },
+  ): Promise<{ status: number; body: Buffer }>;
 }
 
 const DISCOVERY_PATH = '/.well-known/openid-configuration';
@@ -25,7 +28,11 @@ export async function findReservedAudiences(sources: AudienceSources, log: Log):
 }
 
 async function clusterIssuer(sources: AudienceSources): Promise<string[]> {
-  const { status, body } = await sources.get(DISCOVERY_PATH, { timeoutMs: 5_000, maxBytes: 1024 * 1024, accept: 'application/json' });
+  const { status, body } = await sources.get(DISCOVERY_PATH, {
+    timeoutMs: 5_000,
+    maxBytes: 1024 * 1024,
+    accept: 'application/json',
+  });
   if (status !== 200) throw new Error(`${DISCOVERY_PATH} answered ${status}`);
   const document: unknown = JSON.parse(body.toString());
   const issuer =

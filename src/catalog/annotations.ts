@@ -132,7 +132,9 @@ export function annotationKey(written: string): AnnotationKey | undefined {
 /** The known key that is least unlike an unknown one, with the token's name kept: `expiry.api` → `expiration.api`. */
 export function nearestAnnotation(written: string): string {
   const dot = written.indexOf('.');
-  const [head, name] = dot < 0 ? [written, undefined] : [written.slice(0, dot), written.slice(dot + 1)];
+  const [whole, name] = dot < 0 ? [written, undefined] : [written.slice(0, dot), written.slice(dot + 1)];
+  // No name part is longer in a cluster: apimachinery/pkg/util/validation, IsQualifiedName.
+  const head = whole.slice(0, 63);
   const candidates = annotationRows
     .filter((row) => row.on === onBoth)
     .map((row) => ({ row, distance: editDistance(head, row.key) + (row.named === (name !== undefined) ? 0 : 1) }));

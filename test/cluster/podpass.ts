@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
-import { mkdtemp, rename, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rename, symlink, writeFile } from 'node:fs/promises';
 import { get } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -114,30 +114,36 @@ function validity() {
   return { notBefore: Date.now() - 60_000, notAfter: Date.now() + 24 * 3_600_000 };
 }
 
-/** The files of a service's certificate, and what vouches for it. */
+/**
+ * The files of a service's certificate, in the way the kubelet mounts a Secret: links into a folder `..data`, which is a
+ * link itself, so that one rename replaces all of them at once.
+ */
 export class TlsFiles {
   readonly ca: TestCa;
   readonly caFile: string;
   readonly certFile: string;
   readonly keyFile: string;
+  readonly #folder: string;
+  #version = 0;
 
   constructor(ca: TestCa, folder: string) {
     this.ca = ca;
     this.caFile = join(folder, 'ca.crt');
     this.certFile = join(folder, 'tls.crt');
     this.keyFile = join(folder, 'tls.key');
+    this.#folder = folder;
   }
 
-  /** Replaces each file as a whole, the key first. */
   async write({ cert, key }: CertifiedKey): Promise<void> {
-    for (const [file, pem] of [
-      [this.keyFile, key],
-      [this.certFile, cert],
-      [this.caFile, this.ca.pem],
-    ] as const) {
-      await writeFile(`${file}.new`, pem, { mode: 0o600 });
-      await rename(`${file}.new`, file);
+    const inFolder = (name: string) => join(this.#folder, name);
+    const version = `..${++this.#version}`;
+    await mkdir(inFolder(version));
+    for (const [name, pem] of Object.entries({ 'tls.key': key, 'tls.crt': cert, 'ca.crt': this.ca.pem })) {
+      await writeFile(join(inFolder(version), name), pem, { mode: 0o600 });
+      if (this.#version === 1) await symlink(join('..data', name), inFolder(name));
     }
+    await symlink(version, inFolder('..data_new'));
+    await rename(inFolder('..data_new'), inFolder('..data'));
   }
 }
 

@@ -1,0 +1,180 @@
+import { describe, expect, test } from 'vitest';
+import { annotationKey, annotationRows, nearestAnnotation } from '../../src/catalog/annotations.ts';
+import { type CommandName, commandRows } from '../../src/catalog/commands.ts';
+import { metricRows } from '../../src/catalog/metrics.ts';
+import { flagOf, type SettingKey, type SettingRow, settingRows, variableOf } from '../../src/catalog/settings.ts';
+import { commandHelp, overview } from '../../src/cli/help.ts';
+import { createMetrics } from '../../src/runtime/metrics.ts';
+import { parseSettings } from '../../src/settings.ts';
+import { readAnnotations } from '../../webhook/annotations.ts';
+
+const commands = Object.keys(commandRows) as CommandName[];
+const settings = Object.entries(settingRows) as [SettingKey, SettingRow][];
+const settingsOf = (command: CommandName): readonly SettingKey[] => commandRows[command].settings;
+
+describe('annotations', () => {
+  const NAMES = [
+    'audiences',
+    'audience.<name>',
+    'expiration',
+    'expiration.<name>',
+    'env.<name>',
+    'containers',
+    'containers.<name>',
+    'skip-containers',
+    'mount-path',
+    'inject',
+  ];
+  const nameOf = ({ key, named }: { key: string; named: boolean }) => (named ? `${key}.<name>` : key);
+
+  test('the rows are the documented keys, and the one that podpass writes', () => {
+    expect(annotationRows.map(nameOf).sort()).toEqual([...NAMES, 'injected'].sort());
+  });
+
+  test.each(annotationRows.map((row) => [nameOf(row), row] as const))('%s is read', (_, { key, named, example }) => {
+    const written = named ? `${key}.api` : key;
+    expect(annotationKey(written)).toEqual(named ? { key, name: 'api' } : { key });
+    const read = (annotations: Record<string, string>) => {
+      const pod = Object.fromEntries(
+        Object.entries({ 'audience.api': 'x', ...annotations }).map(([name, value]) => [`p/${name}`, value]),
+      );
+      const others = {
+        annotationPrefix: 'p',
+        mountPath: '/m',
+        tokenExpiration: 601,
+        reservedAudiences: new Set<string>(),
+      };
+      const reading = readAnnotations(
+        { object: 'Pod', annotations: pod },
+        undefined,
+        ['app', 'web', 'migrate', 'log-shipper'],
+        others,
+      );
+      return (
+        reading && {
+          ...reading,
+          tokens: reading.tokens.map((token) => ({ ...token, containers: [...token.containers] })),
+        }
+      );
+    };
+    const reading = read({ [written]: example });
+    expect(reading?.problems ?? []).toEqual([]);
+    expect(reading?.warnings ?? []).toEqual([]);
+    if (key === 'injected') expect(reading).toEqual(read({}));
+    else expect(reading).not.toEqual(read({}));
+  });
+
+  test('no other key is', () => {
+    for (const key of [
+      'audience',
+      'env',
+      'skip-containers.x',
+      'mount-path.x',
+      'inject.x',
+      'Audiences',
+      '',
+      '.',
+      'x.audience',
+      'constructor',
+      '__proto__.x',
+    ]) {
+      expect([key, annotationKey(key)]).toEqual([key, undefined]);
+      expect(annotationKey(nearestAnnotation(key).replace('<name>', 'x'))).toBeDefined();
+    }
+  });
+});
+
+describe('settings', () => {
+  test('each belongs to a command, and each of a command is in the catalog', () => {
+    const used = new Set(commands.flatMap(settingsOf));
+    expect(settings.map(([key]) => key).filter((key) => !used.has(key))).toEqual([]);
+    expect([...used].filter((key) => !(key in settingRows))).toEqual([]);
+    for (const command of commands) expect(new Set(settingsOf(command)).size).toBe(settingsOf(command).length);
+  });
+
+  test('flags, variables and short flags are unique', () => {
+    const all = settings.flatMap(([key, { short, flagOnly }]) => [
+      flagOf(key),
+      ...(short ? [`-${short}`] : []),
+      ...(flagOnly ? [] : [variableOf(key)]),
+    ]);
+    expect(new Set(all).size).toBe(all.length);
+    expect(flagOf('serviceAccountLookupTimeout')).toBe('--service-account-lookup-timeout');
+    expect(variableOf('serviceAccountLookupTimeout')).toBe('PODPASS_SERVICE_ACCOUNT_LOOKUP_TIMEOUT');
+  });
+
+  test('every default is a value that is taken', () => {
+    for (const [key, { codec, default: text, defaults = {} }] of settings) {
+      for (const written of [text, ...Object.values(defaults)])
+        if (written !== undefined) expect([key, written, codec.parse(written).ok]).toEqual([key, written, true]);
+      for (const command of Object.keys(defaults)) expect(commands).toContain(command);
+    }
+  });
+
+  test.each(commands.flatMap((command) => settingsOf(command).map((key) => [command, key] as const)))(
+    'podpass %s: %s is reached by its flag',
+    (command, key) => {
+      const { codec }: SettingRow = settingRows[key];
+      if (key === 'help') return;
+      const samples = [
+        'files',
+        'json',
+        'true',
+        '1',
+        '10m',
+        '127.0.0.1',
+        'https://a.example',
+        '/srv/x',
+        'podpass.example',
+        'info',
+      ];
+      const value = codec.metavar === '' ? 'true' : samples.find((each) => codec.parse(each).ok);
+      const given = (argv: string[], env: Record<string, string> = {}) => {
+        const parsed = parseSettings(command, { argv, env, readFile: () => '' });
+        return parsed.ok
+          ? []
+          : parsed.problems.filter(
+              (problem) =>
+                problem.key === flagOf(key) || problem.key === variableOf(key) || problem.value === flagOf(key),
+            );
+      };
+      expect(given([`${flagOf(key)}=${value}`])).toEqual([]);
+      expect(given([], { [variableOf(key)]: value ?? '' })).toEqual(
+        given([`${flagOf(key)}=${value}`], {}).concat((settingRows[key] as SettingRow).flagOnly ? given([]) : []),
+      );
+      if (codec.metavar !== '') expect(given([flagOf(key)]).length).toBeGreaterThan(0);
+    },
+  );
+});
+
+describe('help', () => {
+  test.each(commands)('of podpass %s names each flag, default and environment rule, within 100 columns', (command) => {
+    const text = commandHelp(command);
+    for (const key of settingsOf(command)) {
+      expect(text).toMatch(new RegExp(`(^|\\s)${flagOf(key)}(\\s|$)`, 'm'));
+      const { default: common, defaults, codec }: SettingRow = settingRows[key];
+      const byDefault = defaults?.[command] ?? common;
+      if (byDefault !== undefined && codec.metavar !== '') expect(text.replace(/\s+/g, ' ')).toContain(byDefault);
+    }
+    for (const line of text.split('\n')) expect(line.length).toBeLessThanOrEqual(100);
+    expect(overview('1.0.0')).toContain(command);
+  });
+});
+
+describe('metrics', () => {
+  test.each(['webhook', 'discovery'] as const)(
+    'of the %s are all there from the start, counters at 0',
+    async (service) => {
+      const { text } = await createMetrics(service).expose();
+      for (const [name, row] of Object.entries(metricRows)) {
+        const mine = row.service === service || row.service === 'both';
+        expect([name, text.includes(`# TYPE ${name} ${row.type}\n`)]).toEqual([name, mine]);
+        if (!mine || row.type !== 'counter') continue;
+        const samples = text.split('\n').filter((line) => line.startsWith(name) && /^[a-z_]+(\{|\s)/.test(line));
+        const labels: Record<string, readonly string[]> = 'labels' in row ? row.labels : {};
+        expect(samples).toHaveLength(Object.values(labels).reduce((all, values) => all * values.length, 1));
+        for (const line of samples) expect(line).toMatch(/ 0$/);
+      }
+    },
+  );
+});

@@ -1,0 +1,329 @@
+import { describe, expect, test } from 'vitest';
+import type { CommandName } from '../../src/catalog/commands.ts';
+import { describe as describeProblem } from '../../src/fault.ts';
+import { parseSettings, type SettingsInput } from '../../src/settings.ts';
+
+const TLS = ['--tls-cert', 'c.pem', '--tls-key', 'k.pem'];
+
+interface Given {
+  readonly env?: Record<string, string>;
+  /** The text of the file podpass.yaml. */
+  readonly file?: string;
+}
+
+function parse<C extends CommandName>(command: C, argv: readonly string[], { env = {}, file }: Given = {}) {
+  const readFile: SettingsInput['readFile'] = (path) => {
+    if (path === 'podpass.yaml' && file !== undefined) return file;
+    throw Object.assign(new Error('no such file'), { code: 'ENOENT' });
+  };
+  return parseSettings(command, { argv, env, readFile });
+}
+
+/** The settings of a webhook with a certificate. */
+function settings(argv: readonly string[], given?: Given) {
+  const parsed = parse('webhook', [...TLS, ...argv], given);
+  if (!parsed.ok) throw new Error(parsed.problems.map(describeProblem).join('\n'));
+  return parsed.settings;
+}
+
+function problems(command: CommandName, argv: readonly string[], given?: Given): string[] {
+  const parsed = parse(command, argv, given);
+  return parsed.ok ? [] : parsed.problems.map(describeProblem);
+}
+
+const CONFIG = ['--config', 'podpass.yaml'];
+
+describe('precedence', () => {
+  test('is flag over environment over config file over default', () => {
+    const file = 'port: 4\nmetricsPort: 4\nlogLevel: debug\n';
+    const env = { PODPASS_PORT: '3', PODPASS_METRICS_PORT: '3' };
+    expect(settings(['--port', '2', ...CONFIG], { env, file })).toMatchObject({
+      port: 2,
+      metricsPort: 3,
+      logLevel: 'debug',
+      tokenExpiration: 3600,
+    });
+  });
+
+  test('the defaults are those of the documentation', () => {
+    const { help, ...rest } = settings([]);
+    expect(help).toBeFalsy();
+    expect(rest).toEqual({
+      config: undefined,
+      kubeconfig: undefined,
+      bindAddress: '::',
+      port: 8443,
+      metricsPort: 9090,
+      tlsMode: 'files',
+      tlsCert: 'c.pem',
+      tlsKey: 'k.pem',
+      annotationPrefix: 'podpass.dev',
+      mountPath: '/var/run/secrets/podpass.dev/tokens',
+      tokenExpiration: 3600,
+      reservedAudiences: [],
+      serviceAccountLookupTimeout: 1,
+      shutdownDelay: 6,
+      logLevel: 'info',
+    });
+    const discovery = parse('discovery', ['--issuer', 'https://a.example']);
+    expect(discovery.ok && discovery.settings).toMatchObject({
+      port: 8080,
+      metricsPort: 9091,
+      pollInterval: 60,
+      holdDown: 900,
+      cacheMaxAge: 300,
+      bindAddress: '::',
+    });
+  });
+
+  test('the config file may be named in the environment', () => {
+    expect(settings([], { env: { PODPASS_CONFIG: 'podpass.yaml' }, file: 'port: 4' }).port).toBe(4);
+  });
+
+  test('a list of a stronger source replaces that of a weaker one', () => {
+    const file = 'reservedAudiences: [a, b]';
+    expect(settings(CONFIG, { file }).reservedAudiences).toEqual(['a', 'b']);
+    expect(settings(CONFIG, { file, env: { PODPASS_RESERVED_AUDIENCES: 'c' } }).reservedAudiences).toEqual(['c']);
+    expect(settings([...CONFIG, '--reserved-audiences', 'd'], { file }).reservedAudiences).toEqual(['d']);
+  });
+});
+
+describe('flags', () => {
+  test('take their value after a space or an equals sign', () => {
+    expect(settings(['--port=1', '--mount-path', '/srv']).port).toBe(1);
+    expect(settings(['--reserved-audiences=a=b']).reservedAudiences).toEqual(['a=b']);
+  });
+
+  test('of one letter', () => {
+    const outputs = [
+      ['-f', '-', '-o', 'json'],
+      ['-f-', '-ojson'],
+      ['--file=-', '--output=json'],
+    ].map((argv) => {
+      const parsed = parse('mutate', argv);
+      return parsed.ok && [parsed.settings.file, parsed.settings.output];
+    });
+    expect(outputs).toEqual([
+      ['-', 'json'],
+      ['-', 'json'],
+      ['-', 'json'],
+    ]);
+  });
+
+  test('repeatable ones take one value each', () => {
+    expect(
+      settings(['--reserved-audiences', 'a,b', '--reserved-audiences=c', '--reserved-audiences', 'c'])
+        .reservedAudiences,
+    ).toEqual(['a,b', 'c']);
+  });
+
+  test('of key sources may also be separated by commas', () => {
+    for (const argv of [
+      ['--key-source', 'cluster,files'],
+      ['--key-source=cluster', '--key-source', 'files'],
+    ]) {
+      const parsed = parse('discovery', argv);
+      expect(parsed.ok && parsed.settings.keySource).toEqual(['cluster', 'files']);
+    }
+  });
+
+  test('without a value are booleans', () => {
+    const once = (...argv: string[]) => {
+      const parsed = parse('demo', argv);
+      return parsed.ok ? parsed.settings.once : undefined;
+    };
+    expect([
+      once(),
+      once('--once'),
+      once('--once=true'),
+      once('--once=false'),
+      once('--once=maybe'),
+      once('--once='),
+    ]).toEqual([false, true, true, false, undefined, undefined]);
+  });
+
+  test('with a wrong value, none, an unknown name or a second value are faults', () => {
+    expect(problems('webhook', [...TLS, '--port', 'http'])).toEqual([expect.stringContaining('--port: "http"')]);
+    expect(problems('webhook', [...TLS, '--port'])).toEqual([expect.stringContaining('--port: has no value')]);
+    expect(problems('webhook', [...TLS, '--port='])).toEqual([expect.stringContaining('--port: ""')]);
+    expect(problems('webhook', [...TLS, '--prot', '1'])).toEqual([expect.stringContaining('"--prot"')]);
+    expect(problems('webhook', [...TLS, '--no-port'])).toHaveLength(1);
+    expect(problems('webhook', [...TLS, '-p', '1'])).toEqual([expect.stringContaining('"-p"')]);
+    expect(problems('webhook', [...TLS, '--tlsCert', 'x'])).toHaveLength(1);
+    expect(problems('webhook', [...TLS, '--port', '1', '--port', '2'])).toEqual([
+      expect.stringContaining('--port: "2"'),
+    ]);
+    expect(problems('webhook', [...TLS, '--once'])).toHaveLength(1);
+    expect(problems('webhook', [...TLS, '--__proto__', 'x'])).toHaveLength(1);
+    expect(problems('webhook', [...TLS, '--file', 'x'])).toHaveLength(1);
+  });
+
+  test('are all that a command without an argument takes', () => {
+    expect(problems('webhook', [...TLS, 'stray', '--', '--port'])).toEqual([
+      expect.stringContaining('"stray"'),
+      expect.stringContaining('"--port"'),
+    ]);
+    const parsed = parse('verify', ['--issuer', 'https://a.example', '--audience', 'x', '-']);
+    expect(parsed.ok && parsed.argument).toBe('-');
+    expect(problems('verify', ['--issuer', 'https://a.example', '--audience', 'x'])).toEqual([
+      expect.stringContaining('TOKEN|-: is missing'),
+    ]);
+    expect(problems('verify', ['--issuer', 'https://a.example', '--audience', 'x', 'a', 'b'])).toEqual([
+      expect.stringContaining('"b"'),
+    ]);
+  });
+
+  test('with help, the rest is not checked', () => {
+    for (const argv of [
+      ['--help'],
+      ['-h'],
+      ['--port', 'x', '--help', '--bogus', 'stray'],
+      ['--config', 'missing', '-h'],
+    ]) {
+      expect(parse('webhook', argv, { env: { PODPASS_PORT: 'x' } })).toMatchObject({ ok: true, help: true });
+    }
+    expect(parse('webhook', TLS)).toMatchObject({ ok: true, help: false });
+  });
+});
+
+describe('the environment', () => {
+  test('holds lists with commas', () => {
+    expect(settings([], { env: { PODPASS_RESERVED_AUDIENCES: ' a, b,,c ' } }).reservedAudiences).toEqual([
+      'a',
+      'b',
+      'c',
+    ]);
+  });
+
+  test('an empty variable is as good as none', () => {
+    expect(
+      settings([], { env: { PODPASS_PORT: '', PODPASS_RESERVED_AUDIENCES: '', PODPASS_LOG_LEVEL: '' } }),
+    ).toMatchObject({ port: 8443, reservedAudiences: [], logLevel: 'info' });
+  });
+
+  test('what Kubernetes writes for a Service called podpass is none of ours', () => {
+    const env = {
+      PODPASS_PORT: 'tcp://10.96.0.1:443',
+      PODPASS_SERVICE_HOST: '10.96.0.1',
+      PODPASS_SERVICE_PORT: '443',
+      PODPASS_PORT_443_TCP: 'tcp://10.96.0.1:443',
+      PODPASS_PORT_443_TCP_ADDR: '10.96.0.1',
+      PODPASS_METRICS_PORT: 'udp://10.96.0.2:53',
+    };
+    expect(settings([], { env })).toMatchObject({ port: 8443, metricsPort: 9090 });
+  });
+
+  test('a wrong value is a fault that names the variable', () => {
+    expect(problems('webhook', TLS, { env: { PODPASS_PORT: 'http' } })).toEqual([
+      expect.stringContaining('PODPASS_PORT: "http"'),
+    ]);
+    expect(problems('webhook', [...TLS, '--port', '1'], { env: { PODPASS_PORT: 'http' } })).toEqual([]);
+  });
+
+  test('fills in what is required, and nothing that is only for the command line', () => {
+    expect(parse('webhook', [], { env: { PODPASS_TLS_CERT: 'c', PODPASS_TLS_KEY: 'k' } })).toMatchObject({
+      ok: true,
+      settings: { tlsCert: 'c', tlsKey: 'k' },
+    });
+    expect(
+      parse('mutate', ['-f', 'x'], { env: { PODPASS_FILE: 'y', PODPASS_OUTPUT: 'json', PODPASS_HELP: 'true' } }),
+    ).toMatchObject({ ok: true, help: false, settings: { file: 'x', output: 'yaml' } });
+  });
+});
+
+describe('the config file', () => {
+  test('has values as they are usually written', () => {
+    const file = 'tokenExpiration: 7200\nmountPath: "/srv"\nreservedAudiences: one\nshutdownDelay: 5s\n# a comment\n';
+    expect(settings(CONFIG, { file })).toMatchObject({
+      tokenExpiration: 7200,
+      mountPath: '/srv',
+      reservedAudiences: ['one'],
+      shutdownDelay: 5,
+    });
+    const discovery = parse('discovery', ['--issuer', 'http://a.example', ...CONFIG], {
+      file: 'allowHttpIssuer: true\nkeySource: [files, cluster]\nrevoke:\n- 12\n- abc\n',
+    });
+    expect(discovery.ok && discovery.settings).toMatchObject({
+      allowHttpIssuer: true,
+      keySource: ['files', 'cluster'],
+      revoke: ['12', 'abc'],
+    });
+  });
+
+  test.each(['', '# nothing\n', '{}', '---\n'])('may be empty: %j', (file) => {
+    expect(settings(CONFIG, { file }).port).toBe(8443);
+  });
+
+  test('unknown keys are faults, all of them', () => {
+    const file = 'prot: 1\nport: 1\nbind-address: "::"\nfile: x\nconfig: y\nonce: true\n';
+    const found = problems('webhook', [...TLS, ...CONFIG], { file });
+    expect(found).toHaveLength(5);
+    for (const key of ['prot', 'bind-address', 'file', 'config', 'once'])
+      expect(found).toContainEqual(expect.stringMatching(`^podpass.yaml: ${key}: `));
+  });
+
+  test('a wrong value is a fault that names the file and the key', () => {
+    const file =
+      'port: http\nlogLevel: [info]\nmountPath: {a: b}\nreservedAudiences: [a, [b]]\ntokenExpiration: 1.5h\nbindAddress: yes\n';
+    const found = problems('webhook', [...TLS, ...CONFIG], { file });
+    for (const key of ['port', 'logLevel', 'mountPath', 'reservedAudiences', 'tokenExpiration', 'bindAddress'])
+      expect(found).toContainEqual(expect.stringMatching(`^podpass.yaml: ${key}: `));
+    expect(found).toHaveLength(6);
+  });
+
+  test.each([
+    ['no YAML', 'port: [1'],
+    ['a list', '- port'],
+    ['a text', 'port'],
+    ['a key twice', 'port: 1\nport: 2'],
+    ['two documents', 'port: 1\n---\nport: 2'],
+    ['an alias of nothing', 'port: *there'],
+    [
+      'aliases without end',
+      `a: &a [x, x, x, x, x, x, x, x, x, x]\n${[...'bcdefgh'].map((key, i) => `${key}: &${key} [${Array(10).fill(`*${'abcdefgh'[i]}`).join()}]`).join('\n')}\n`,
+    ],
+    ['a NUL', 'port: "\0"'],
+  ])('that is %s is a fault, not a crash', (_, file) => {
+    const found = problems('webhook', [...TLS, ...CONFIG], { file });
+    expect(found.length).toBeGreaterThan(0);
+    expect(found.every((text) => text.startsWith('podpass.yaml: '))).toBe(true);
+  });
+
+  test('that cannot be read is a fault that names who asked for it', () => {
+    expect(problems('webhook', [...TLS, '--config', 'missing.yaml'])).toEqual([
+      expect.stringMatching(/--config: "missing.yaml" does not exist/),
+    ]);
+    expect(problems('webhook', TLS, { env: { PODPASS_CONFIG: 'missing.yaml' } })).toEqual([
+      expect.stringMatching(/environment: PODPASS_CONFIG: "missing.yaml"/),
+    ]);
+  });
+});
+
+test('all faults of all sources come at once, each with what is accepted', () => {
+  const env = { PODPASS_METRICS_PORT: '-1' };
+  const file = 'logLevel: loud\nnonsense: 1\n';
+  const found = problems(
+    'webhook',
+    ['--port', 'x', '--bogus=1', 'stray', '--mount-path', 'etc', '--tls-key', 'k', ...CONFIG],
+    { env, file },
+  );
+  for (const text of [
+    '--port: "x"',
+    '"--bogus"',
+    '"stray"',
+    '--mount-path: "etc"',
+    '--tls-cert: is missing',
+    'PODPASS_METRICS_PORT: "-1"',
+    'logLevel: "loud"',
+    'nonsense',
+  ])
+    expect(found).toContainEqual(expect.stringContaining(text));
+  expect(found).toHaveLength(8);
+  for (const text of found) expect(text).toMatch(/; accepted: ./);
+});
+
+test('a missing setting names every way to give it', () => {
+  const found = problems('webhook', []);
+  expect(found).toHaveLength(2);
+  for (const text of ['--tls-cert', 'PODPASS_TLS_CERT', 'tlsCert']) expect(found[0]).toContain(text);
+});
