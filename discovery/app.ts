@@ -68,10 +68,7 @@ export function createDiscoveryApp(options: DiscoveryAppOptions): RequestListene
       throw new Fault('method_not_allowed', `accepted: ${METHODS}`, { headers: { Allow: METHODS } });
     }
     const document = documents()?.[DOCUMENT_PATHS[path]];
-    if (document === undefined) {
-      const retry = { 'Retry-After': String(RETRY_AFTER_SECONDS) };
-      throw new Fault('unavailable', 'there is no key to publish yet', { headers: retry });
-    }
+    if (document === undefined) throw unavailable('there is no key to publish yet');
     return found(document, cache, headers['if-none-match']);
   }
 
@@ -96,6 +93,17 @@ export function createDiscoveryApp(options: DiscoveryAppOptions): RequestListene
     if (request.url?.startsWith('/')) app(request, response);
     else handle(request, response);
   };
+}
+
+/** Answers before the issuer is known, when nobody can say which paths there are. */
+export const issuerUnknown: RequestListener = (_request, response) => {
+  const answer = refuse(unavailable('the issuer is not known yet'));
+  response.writeHead(answer.status, answer.headers);
+  response.end(answer.body);
+};
+
+function unavailable(message: string): Fault {
+  return new Fault('unavailable', message, { headers: { 'Retry-After': String(RETRY_AFTER_SECONDS) } });
 }
 
 /** `https://h/p/` → `/p/openid/v1/jwks` and the others, each as clients that append it to the issuer ask for it. */

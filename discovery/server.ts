@@ -1,9 +1,9 @@
 import type { RequestListener } from 'node:http';
-import { Fault, messageOf } from '../src/fault.ts';
+import { messageOf } from '../src/fault.ts';
 import type { Log } from '../src/log.ts';
 import type { Metrics } from '../src/runtime/metrics.ts';
 import { type Service, type ServiceOptions, startService } from '../src/runtime/service.ts';
-import { createDiscoveryApp } from './app.ts';
+import { createDiscoveryApp, issuerUnknown } from './app.ts';
 import { createDiscovery, type Discovery } from './discovery.ts';
 import type { KeySource } from './key-source/key-source.ts';
 
@@ -65,13 +65,6 @@ function createApp(options: DiscoveryServiceOptions, issuer: string, discovery: 
     onRequest: (path, code) => options.metrics.count('podpass_http_requests_total', { path, code: codeLabel(code) }),
   });
 }
-
-/** Before the issuer is known nobody can say which paths there are. */
-const issuerUnknown: RequestListener = (_request, response) => {
-  const { status, code, message } = new Fault('unavailable', 'the issuer is not known yet');
-  const headers = { 'Content-Type': 'application/json', 'Cache-Control': 'no-store', 'Retry-After': '5' };
-  response.writeHead(status, headers).end(JSON.stringify({ error: { code, message } }));
-};
 
 /** The statuses that the app gives; a closed set, as every label. */
 function codeLabel(code: number) {

@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util';
 import { parseDocument } from 'yaml';
 import { type CommandName, type CommandRow, type CommandSettings, commandRows } from './catalog/commands.ts';
 import { flagOf, type SettingKey, type SettingRow, settingRows, variableOf } from './catalog/settings.ts';
-import type { Problem } from './fault.ts';
+import { messageOf, type Problem } from './fault.ts';
 
 export interface SettingsInput {
   /** The arguments after the command's name. */
@@ -77,7 +77,7 @@ function readFlags(command: CommandName, row: CommandRow, argv: readonly string[
     if (token.kind !== 'option') continue;
     const key = byName.get(token.name);
     if (key === undefined) {
-      unknownAt = token.index;
+      if (token.value === undefined) unknownAt = token.index;
       const accepted = row.settings.map(flagOf).join(', ');
       problems.push({
         object: `podpass ${command}`,
@@ -89,7 +89,9 @@ function readFlags(command: CommandName, row: CommandRow, argv: readonly string[
       continue;
     }
     const isFlag = rowOf(key).codec.metavar === '';
-    const value = token.value ?? (isFlag ? 'true' : undefined);
+    // `-o=json`, as kubectl takes it.
+    const inline = token.rawName.startsWith('--') ? token.value : token.value?.replace(/^=/, '');
+    const value = inline ?? (isFlag ? 'true' : undefined);
     const written = flags.get(key)?.values ?? [];
     if (value === undefined) {
       const accepted = rowOf(key).codec.accepted;
@@ -145,7 +147,14 @@ function readConfig(
   for (const error of document.errors)
     fail('YAML', error.message.split('\n')[0] ?? '', 'is not YAML', 'a YAML mapping');
   if (document.errors.length > 0) return found;
-  const content: unknown = document.toJS() ?? {};
+  let content: unknown;
+  try {
+    content = document.toJS() ?? {};
+  } catch (error) {
+    // Aliases without an anchor, or that unfold without end.
+    fail('YAML', messageOf(error), 'is wrong', 'a YAML mapping');
+    return found;
+  }
   if (typeof content !== 'object' || content === null || Array.isArray(content)) {
     fail('YAML', String(content), 'is not a mapping', `a YAML mapping of ${keys.join(', ')}`);
     return found;

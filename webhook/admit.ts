@@ -1,4 +1,4 @@
-import { describeAll, Fault, quote } from '../src/fault.ts';
+import { describeAll, Fault, type Problem, quote } from '../src/fault.ts';
 import type { AdmissionRequest, AdmissionResponse } from './admission-review.ts';
 import type { AnnotationSettings } from './annotations.ts';
 import { isLeftAlone, mutatePod } from './mutate-pod.ts';
@@ -13,6 +13,7 @@ export interface Admission {
   readonly result: Exclude<AdmissionResult, 'error'>;
   /** Why nothing was done, or what was; a constant text. */
   readonly reason: string;
+  readonly problems?: readonly Problem[];
 }
 
 /**
@@ -45,7 +46,12 @@ export async function admit(
   const warnings = mutation.warnings.map(fitWarning);
   if (mutation.problems.length > 0) {
     const message = describeAll(mutation.problems);
-    return { response: { allowed: false, message, warnings }, result: 'denied', reason: 'problems' };
+    return {
+      response: { allowed: false, message, warnings },
+      result: 'denied',
+      reason: 'problems',
+      problems: mutation.problems,
+    };
   }
   if (mutation.patch.length === 0) return unchanged('nothing to add', warnings);
   const tokens = Object.fromEntries(mutation.tokens.map(({ name: token, audience }) => [token, audience]));

@@ -107,18 +107,21 @@ export function readAnnotations(
   const shared = containerLists(effective, options, new Set(containers), problems, warnings);
   const variables = new Map<string, Written>();
   const tokens: Token[] = [];
+  const unseen: string[] = [];
   for (const [name, origins] of [...declared].sort(([a], [b]) => (a < b ? -1 : 1))) {
     checkOrigins(name, origins, settings.reservedAudiences, problems);
     const lifetime = parse(options.get('expiration', name), tokenLifetime, problems) ?? defaultLifetime;
     const variable = checkedVariable(options.get('env', name), variables, problems);
     const seenBy = shared.of(name);
-    if (seenBy.size === 0 && containers.length > 0) {
-      warnings.push(`${pod.object}: no container is left for the token ${quote(name)}`);
-    }
+    if (seenBy.size === 0 && containers.length > 0) unseen.push(name);
     const token = { name, audience: origins[0]?.audience ?? '', expirationSeconds: lifetime, containers: seenBy };
     tokens.push(variable === undefined ? token : { ...token, variable });
   }
-  if (declared.size === 0 && problems.length === 0) warnings.push(...idleOptions(effective));
+  // These would only repeat a problem.
+  if (problems.length === 0) {
+    for (const name of unseen) warnings.push(`${pod.object}: no container is left for the token ${quote(name)}`);
+    if (declared.size === 0) warnings.push(...idleOptions(effective));
+  }
   return { tokens, mountPath: mountPathAt, problems, warnings };
 }
 
@@ -136,7 +139,8 @@ function written(on: Written['on'], from: Annotated, prefix: string): { entries:
   for (const [key, value] of Object.entries(from.annotations)) {
     if (!key.startsWith(`${prefix}/`)) continue;
     const name = key.slice(prefix.length + 1);
-    if (annotationKey(name) === undefined) unknown.push(name);
+    const parts = annotationKey(name);
+    if (parts === undefined || (parts.key === 'injected' && on !== 'Pod')) unknown.push(name);
     else entries.set(name, { on, object: from.object, key, value: value.trim() });
   }
   const warnings = unknown.slice(0, MAX_UNKNOWN).map((name) => {

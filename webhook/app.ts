@@ -70,12 +70,12 @@ function route({ method, url = '' }: IncomingMessage): void {
   }
 }
 
-function logAdmission(log: Log, request: AdmissionRequest, admission: Admission): void {
-  const { uid, namespace } = request;
-  const { message } = admission.response;
-  const fields = { uid, namespace, result: admission.result, reason: admission.reason };
-  if (admission.result === 'denied') log.info({ ...fields, message }, 'admission');
-  else log.debug(fields, 'admission');
+/** Of a problem the log has only where it is: its value may be a token that was put into the wrong place. */
+function logAdmission(log: Log, { uid, namespace }: AdmissionRequest, { result, reason, problems }: Admission): void {
+  const fields = { uid, namespace, result, reason };
+  if (problems === undefined) log.debug(fields, 'admission');
+  else
+    log.info({ ...fields, problems: problems.slice(0, 20).map(({ object, key }) => ({ object, key })) }, 'admission');
 }
 
 function send(

@@ -84,59 +84,86 @@ function pathInContainer(folder: string, file: string, windows: boolean): string
 /** Compares what a Pod should have with what it has. `object` is how messages name the Pod; `injectedKey` the annotation. */
 export function planInjection(pod: Pod, object: string, reading: Reading, injectedKey: string): InjectionPlan {
   const { tokens } = reading;
-  const folder = reading.mountPath.path;
   const places = containerPlaces(pod.spec);
-  const windows = isWindows(pod.spec);
-  const volumes = new Map<string, Volume>();
-  const wishes: ContainerWish[] = [];
+  const seen = tokens.filter((token) => token.containers.size > 0);
+  const wishes = wishesOf(places, reading, isWindows(pod.spec));
+  const nothing = { volumes: [], containers: [], tokens: seen, warnings: [] };
+  if (wishes === undefined) return { ...nothing, problems: [tooMany(object)] };
+  const { volumes, containers } = wishes;
+  const there = containers.map((wish) => compare(wish, object, reading, isWindows(pod.spec)));
+  const taken = foreignVolumes(pod, object, volumes);
+  const plan = {
+    volumes: [...volumes.values()].filter(({ name }) => !pod.spec.volumes?.some((volume) => volume.name === name)),
+    containers: there.flatMap(({ missing }) => missing ?? []),
+    tokens: seen,
+    problems: taken.concat(
+      there.flatMap(({ problems }) => problems),
+      foreignMounts(places, object, volumes, containers),
+    ),
+    warnings: there.flatMap(({ warnings }) => warnings),
+  };
+  const injected = seen.map(({ name }) => name).join(',');
+  const present = pod.metadata?.annotations?.[injectedKey];
+  return seen.length === 0 || present === injected ? plan : { ...plan, injected };
+}
+
+/**
+ * Each mount and variable has more than 50 bytes as JSON, and the API server stores at most 1.5 MiB
+ * (etcd's --max-request-bytes): a Pod with more of them could not be created anyway.
+ */
+const MAX_ADDITIONS = 25_000;
+
+function tooMany(object: string): Problem {
+  const wrong = 'of tokens, in all containers together, are asked for';
+  return { object, key: 'spec', value: 'mounts and variables', wrong, accepted: `at most ${MAX_ADDITIONS}` };
+}
+
+/** The volumes and what each container is to have; `undefined` where it is more than a Pod can hold. */
+function wishesOf(
+  places: readonly ContainerPlace[],
+  { tokens, mountPath: { path } }: Reading,
+  windows: boolean,
+): { volumes: ReadonlyMap<string, Volume>; containers: readonly ContainerWish[] } | undefined {
+  const env = new Map(
+    tokens.flatMap(({ name, variable }) =>
+      variable === undefined ? [] : [[name, { name: variable, value: pathInContainer(path, name, windows) }] as const],
+    ),
+  );
+  // Containers with the same tokens share a volume, which is made once.
+  const bySet = new Map<string, { volume: Volume; env: readonly EnvVar[] }>();
+  const containers: ContainerWish[] = [];
+  let additions = 0;
   for (const place of places) {
     const set = tokens.filter((token) => token.containers.has(place.container.name));
     if (set.length === 0) continue;
-    const volume = volumeOf(set, tokens);
-    volumes.set(volume.name, volume);
-    wishes.push({
-      place,
-      mount: { name: volume.name, mountPath: folder, readOnly: true },
-      env: set.flatMap(({ name, variable }) =>
-        variable === undefined ? [] : [{ name: variable, value: pathInContainer(folder, name, windows) }],
-      ),
-    });
+    const key = set.map(({ name }) => name).join('/');
+    const shared = bySet.get(key) ?? {
+      volume: volumeOf(set, tokens),
+      env: set.flatMap(({ name }) => env.get(name) ?? []),
+    };
+    bySet.set(key, shared);
+    additions += 1 + shared.env.length;
+    if (additions > MAX_ADDITIONS) return undefined;
+    containers.push({ place, mount: { name: shared.volume.name, mountPath: path, readOnly: true }, env: shared.env });
   }
-
-  const problems: Problem[] = [];
-  const warnings: string[] = [];
-  const seen = tokens.filter((token) => token.containers.size > 0);
-  const injected = seen.map(({ name }) => name).join(',');
-  const present = pod.metadata?.annotations?.[injectedKey];
-  const plan = {
-    volumes: missingVolumes(pod, object, volumes, problems),
-    containers: wishes.flatMap((wish) => missingInContainer(wish, object, reading, problems, warnings)),
-    tokens: seen,
-    problems,
-    warnings,
-  };
-  problems.push(...foreignMounts(places, object, volumes, wishes));
-  return seen.length === 0 || present === injected ? plan : { ...plan, injected };
+  return { volumes: new Map([...bySet.values()].map(({ volume }) => [volume.name, volume])), containers };
 }
 
 // ---- what is there already -------------------------------------------------------------------------------------------
 
-function missingVolumes(pod: Pod, object: string, wanted: ReadonlyMap<string, Volume>, problems: Problem[]): Volume[] {
-  const missing = new Map(wanted);
-  for (const [index, volume] of (pod.spec.volumes ?? []).entries()) {
+/** Volumes of the Pod that have the name of one of ours and are another. */
+function foreignVolumes(pod: Pod, object: string, wanted: ReadonlyMap<string, Volume>): Problem[] {
+  return (pod.spec.volumes ?? []).flatMap((volume, index) => {
     const ours = wanted.get(volume.name);
-    if (ours === undefined) continue;
-    missing.delete(volume.name);
-    if (isSameVolume(volume, ours)) continue;
-    problems.push({
+    if (ours === undefined || isSameVolume(volume, ours)) return [];
+    return {
       object,
       key: `spec.volumes[${index}].name`,
       value: volume.name,
       wrong: 'is the name of the volume that podpass adds, and this one is another',
       accepted: 'another name for your volume, or exactly the volume that podpass adds',
-    });
-  }
-  return [...missing.values()];
+    };
+  });
 }
 
 /** Equal but for what the API server fills in between two rounds: defaultMode 0644 (kubernetes/pkg/apis/core/v1/defaults.go). */
@@ -147,34 +174,35 @@ function isSameVolume(present: object, ours: Volume): boolean {
   return defaultMode === 0o644 && isDeepStrictEqual({ ...rest, projected: source }, ours);
 }
 
-function missingInContainer(
-  { place, mount, env }: ContainerWish,
-  object: string,
-  reading: Reading,
-  problems: Problem[],
-  warnings: string[],
-): InjectionPlan['containers'] {
+interface Comparison {
+  /** Absent where nothing is missing. */
+  readonly missing?: InjectionPlan['containers'][number];
+  readonly problems: readonly Problem[];
+  readonly warnings: readonly string[];
+}
+
+/** What a container lacks of what it is to have, and what is in the way. */
+function compare({ place, mount, env }: ContainerWish, object: string, reading: Reading, windows: boolean): Comparison {
   const { container } = place;
-  const present = container.volumeMounts ?? [];
-  const mounted = present.some((each) => isDeepStrictEqual(each, mount));
-  if (!mounted) problems.push(...hiddenMounts(place, mount, reading));
-  const missing: EnvVar[] = [];
-  for (const variable of env) {
-    const same = container.env?.findLast(({ name }) => name === variable.name);
-    if (same === undefined) missing.push(variable);
-    else if (same.value !== variable.value) {
-      warnings.push(
-        `${object}: container ${quote(container.name)} has a variable ${variable.name} already; it stays as it is`,
-      );
-    }
-  }
-  const mounts = mounted ? [] : [mount];
-  return mounts.length + missing.length === 0 ? [] : [{ place, mounts, env: missing }];
+  const mounted = (container.volumeMounts ?? []).some((each) => isDeepStrictEqual(each, mount));
+  const present = new Map((container.env ?? []).map((variable) => [variable.name, variable]));
+  const missing = env.filter(({ name }) => !present.has(name));
+  const kept = env.filter(({ name, value }) => present.has(name) && present.get(name)?.value !== value);
+  const problems = mounted ? [] : hiddenMounts(place, mount, reading, windows);
+  const warnings = kept.map(
+    ({ name }) => `${object}: container ${quote(container.name)} has a variable ${name} already; it stays as it is`,
+  );
+  if (mounted && missing.length === 0) return { problems, warnings };
+  return { missing: { place, mounts: mounted ? [] : [mount], env: missing }, problems, warnings };
 }
 
 /** Other mounts of the container that our mount would hide: those at its path or below. */
-function hiddenMounts(place: ContainerPlace, mount: VolumeMount, reading: Reading): Problem[] {
-  const { container } = place;
+function hiddenMounts(
+  { container }: ContainerPlace,
+  mount: VolumeMount,
+  reading: Reading,
+  windows: boolean,
+): Problem[] {
   const others = [
     ...(container.volumeMounts ?? [])
       .filter((other) => other.name !== mount.name)
@@ -185,8 +213,10 @@ function hiddenMounts(place: ContainerPlace, mount: VolumeMount, reading: Readin
     })),
   ];
   const { path: folder, object, key } = reading.mountPath;
+  // A Windows Pod may write `C:\data` for `/data`.
+  const written = (path: string) => (windows ? path.replace(/^[A-Za-z]:/, '').replaceAll('\\', '/') : path);
   return others
-    .filter(({ path }) => isAtOrAbove(folder, normalisePath(path)))
+    .filter(({ path }) => isAtOrAbove(folder, normalisePath(written(path))))
     .map(({ path, what }) => ({
       object,
       key,

@@ -9,6 +9,8 @@ import * as codec from '../codec.ts';
 export interface SettingRow<T = unknown> {
   readonly codec: Codec<T>;
   readonly help: string;
+  /** Other words for some commands. */
+  readonly helps?: Readonly<Record<string, string>>;
   /** As text, the way a user would write it. A setting with neither default nor `repeatable` may be absent. */
   readonly default?: string;
   /** Other defaults for some commands. */
@@ -38,6 +40,9 @@ export const settingRows = {
   help: row(codec.flag, { help: 'prints this help', short: 'h', flagOnly: true }),
   kubeconfig: row(codec.filePath, {
     help: 'the cluster; without it: in-cluster, then $KUBECONFIG, then the file in the home folder',
+    helps: {
+      mutate: 'the cluster in which to look up ServiceAccounts and reserved audiences; without it none is asked',
+    },
   }),
   bindAddress: row(codec.bindAddress, { help: 'the address to listen on', default: '::' }),
   port: row(codec.port, {

@@ -57,7 +57,8 @@ export function describeSetting(command: CommandName, key: SettingKey): string {
     ...(row.repeatable ? ['repeatable'] : []),
     ...(byDefault === undefined || row.codec.metavar === '' ? [] : [`default ${byDefault}`]),
   ];
-  return notes.length === 0 ? row.help : `${row.help} (${notes.join(', ')})`;
+  const help = row.helps?.[command] ?? row.help;
+  return notes.length === 0 ? help : `${help} (${notes.join(', ')})`;
 }
 
 function wrap(text: string, width: number): string[] {

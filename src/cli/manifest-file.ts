@@ -41,19 +41,24 @@ const READ = {
     }),
 } as const;
 const WRITE = { lineWidth: 0 } as const;
+/** What was shared by alias is written out at each place. */
+const UNSHARED = { ...READ, aliasDuplicateObjects: false } as const;
 
 type Path = readonly (string | number)[];
 
 /** Reads a file's text. Throws a Failure with every fault in it. */
 export function readManifests(text: string, source: string): ManifestFile {
   const documents = parseAllDocuments(text, READ as Parameters<typeof parseAllDocuments>[1]);
-  if (!Array.isArray(documents)) throw new Failure(`${source} is empty`);
   const faults = documents.flatMap(({ errors }) => errors.map(({ message }) => message.split('\n')[0]));
   if (faults.length > 0) throw new Failure(`${source} is not YAML: ${faults.join('; ')}`);
   const indentSeq = !/^( *)[^\s#-][^\n]*:[^\S\n]*\n\1- /m.test(text);
-  const files = documents.map((document, index) => editable(document, `${source}, document ${index + 1}`, indentSeq));
+  const files = documents.flatMap((document, index) =>
+    editable(document, `${source}, document ${index + 1}`, indentSeq),
+  );
+  const objects = files.flatMap((file) => file.objects);
+  if (objects.length === 0) throw new Failure(`${source} has no Kubernetes object in it`);
   return {
-    objects: files.flatMap(({ objects }) => objects),
+    objects,
     // A document that began with `---` still does.
     yaml: () =>
       files.map((file) => file.yaml()).reduce((all, text) => `${all}${text.startsWith('---') ? '' : '---\n'}${text}`),
@@ -65,7 +70,7 @@ interface EditableDocument {
   yaml(): string;
 }
 
-function editable(parsed: Document, source: string, indentSeq: boolean): EditableDocument {
+function editable(parsed: Document, source: string, indentSeq: boolean): EditableDocument[] {
   let document = parsed;
   let value: unknown;
   try {
@@ -75,45 +80,47 @@ function editable(parsed: Document, source: string, indentSeq: boolean): Editabl
     throw new Failure(`${source} cannot be read: ${(cause as Error).message}`, { cause });
   }
   const write = { ...WRITE, indentSeq };
-  const object = (item: Record<string, unknown>, at: Path, kindOfList?: string): ManifestObject => ({
-    ...identify(item, kindOfList),
+  if (value === null || value === undefined) return [];
+  const object = (item: Record<string, unknown>, at: Path): ManifestObject => ({
+    ...identify(item),
     value: item,
     add(patch) {
-      if (patch.length > 0 && hasAliases(document)) document = new Document(document.toJS(), READ as never);
+      if (patch.length > 0 && hasAliases(document)) document = new Document(document.toJS(), UNSHARED as never);
       for (const { path, value: added } of patch) addAt(document, [...at, ...tokensOf(path)], added);
     },
     yaml: () =>
       at.length === 0 ? document.toString(write) : new Document(document.getIn(at), READ as never).toString(write),
-    toJSON: () => at.reduce((inner: unknown, key) => (inner as Record<string | number, unknown>)[key], document.toJS()),
+    toJSON() {
+      const inner = at.reduce((outer, key) => (outer as Record<string | number, unknown>)[key], document.toJS());
+      return { apiVersion: item.apiVersion, kind: item.kind, ...(inner as object) };
+    },
   });
-  return { objects: objectsIn(value, source, object), yaml: () => document.toString(write) };
+  return [{ objects: objectsIn(value, source, object), yaml: () => document.toString(write) }];
 }
 
 function objectsIn(
   value: unknown,
   source: string,
-  object: (item: Record<string, unknown>, at: Path, kindOfList?: string) => ManifestObject,
+  object: (item: Record<string, unknown>, at: Path) => ManifestObject,
 ): ManifestObject[] {
-  if (value === null || value === undefined) return [];
   if (!isObject(value)) throw new Failure(`${source} is not a Kubernetes object`);
   const { kind, items } = value;
   if (typeof kind !== 'string' || !kind.endsWith('List') || items === undefined) return [object(value, [])];
   if (!Array.isArray(items)) throw new Failure(`${source}: the items of the ${kind} are not a list`);
   // The items of a PodList say neither apiVersion nor kind.
-  const kindOfItems = kind === 'List' ? undefined : kind.slice(0, -'List'.length);
+  const type = kind === 'List' ? {} : { apiVersion: value.apiVersion, kind: kind.slice(0, -'List'.length) };
   return items.map((item: unknown, index) => {
     if (!isObject(item)) throw new Failure(`${source}: item ${index + 1} of the ${kind} is not an object`);
-    const known = kindOfItems === undefined ? item : { apiVersion: value.apiVersion, ...item };
-    return object(known, ['items', index], kindOfItems);
+    return object({ ...type, ...item }, ['items', index]);
   });
 }
 
-function identify(item: Record<string, unknown>, kindOfList?: string) {
+function identify(item: Record<string, unknown>) {
   const apiVersion = String(item.apiVersion ?? '');
   const metadata = isObject(item.metadata) ? item.metadata : {};
   const name = metadata.name ?? metadata.generateName;
   return {
-    kind: String(item.kind ?? kindOfList ?? ''),
+    kind: String(item.kind ?? ''),
     group: apiVersion.includes('/') ? apiVersion.slice(0, apiVersion.indexOf('/')) : '',
     namespace: typeof metadata.namespace === 'string' && metadata.namespace !== '' ? metadata.namespace : 'default',
     name: typeof name === 'string' ? name : '(unnamed)',

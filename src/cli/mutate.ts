@@ -111,13 +111,13 @@ function serviceAccountsOf(file: ManifestFile, live: FindServiceAccount | undefi
   const inFile = new Map<string, Annotated>();
   for (const { kind, group, namespace, name, value } of file.objects) {
     if (kind !== 'ServiceAccount' || group !== '') continue;
-    const metadata = value.metadata as { annotations?: Record<string, unknown> | null } | undefined;
+    const cannotRead = (what: string) => new Failure(`ServiceAccount ${namespace}/${name} cannot be read: ${what}`);
+    const written = (value.metadata as { annotations?: unknown } | null | undefined)?.annotations ?? {};
+    if (typeof written !== 'object' || Array.isArray(written))
+      throw cannotRead('metadata.annotations must be an object');
     const annotations: Record<string, string> = {};
-    for (const [key, text] of Object.entries(metadata?.annotations ?? {})) {
-      if (typeof text !== 'string')
-        throw new Failure(
-          `ServiceAccount ${namespace}/${name} cannot be read: metadata.annotations[${JSON.stringify(key)}] must be a string`,
-        );
+    for (const [key, text] of Object.entries(written)) {
+      if (typeof text !== 'string') throw cannotRead(`metadata.annotations[${JSON.stringify(key)}] must be a string`);
       annotations[key] = text;
     }
     inFile.set(`${namespace}/${name}`, { object: `ServiceAccount ${namespace}/${name}`, annotations });

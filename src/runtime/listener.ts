@@ -7,6 +7,7 @@ import {
 } from 'node:http';
 import { createServer as createHttpsServer, type Server as HttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { Failure } from '../fault.ts';
 import type { TlsPair } from './tls-files.ts';
 
@@ -67,6 +68,7 @@ export async function listen({ handler, address, port, tls }: ListenerOptions): 
           },
           onRequest,
         );
+  server.on('clientError', refuse);
   await bind(server, address, port);
   return {
     port: (server.address() as AddressInfo).port,
@@ -87,6 +89,20 @@ export async function listen({ handler, address, port, tls }: ListenerOptions): 
     },
   };
 }
+
+/** What Node's parser refuses never reaches the handler; it gets the same shape of answer. */
+function refuse(error: NodeJS.ErrnoException, socket: Duplex): void {
+  if (!socket.writable || error.code === 'ECONNRESET') return void socket.destroy();
+  const [status, reason] = REFUSALS[error.code ?? ''] ?? ['400 Bad Request', 'this is not HTTP'];
+  const body = JSON.stringify({ error: { code: 'bad_request', message: reason } });
+  const head = `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: ${body.length}`;
+  socket.end(`${head}\r\n\r\n${body}`);
+}
+
+const REFUSALS: Readonly<Record<string, readonly [string, string]>> = {
+  HPE_HEADER_OVERFLOW: ['431 Request Header Fields Too Large', 'the header is too large'],
+  ERR_HTTP_REQUEST_TIMEOUT: ['408 Request Timeout', 'the request took too long'],
+};
 
 async function bind(server: Server, address: string, port: number): Promise<void> {
   try {

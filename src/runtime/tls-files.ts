@@ -23,8 +23,17 @@ export interface TlsFiles {
  * handshake. Throws a Failure that names the file and the reason.
  */
 export async function readPair(certFile: string, keyFile: string): Promise<TlsPair> {
-  const [cert, key] = await Promise.all((await sameVersion(certFile, keyFile)).map(readText));
-  return checkPair(cert ?? '', key ?? '', certFile, keyFile);
+  return checkPair(await readTexts(certFile, keyFile), certFile, keyFile);
+}
+
+interface Texts {
+  readonly cert: string;
+  readonly key: string;
+}
+
+async function readTexts(certFile: string, keyFile: string): Promise<Texts> {
+  const [cert = '', key = ''] = await Promise.all((await sameVersion(certFile, keyFile)).map(readText));
+  return { cert, key };
 }
 
 /** A mounted Secret switches all its files at once through the link `..data`: both are then read from one version of it. */
@@ -48,7 +57,7 @@ async function readText(path: string): Promise<string> {
   }
 }
 
-function checkPair(cert: string, key: string, certFile: string, keyFile: string): TlsPair {
+function checkPair({ cert, key }: Texts, certFile: string, keyFile: string): TlsPair {
   const leaf = attempt(`${certFile} holds no certificate in PEM`, () => new X509Certificate(cert));
   const privateKey = attempt(`${keyFile} holds no unencrypted private key in PEM`, () => createPrivateKey(key));
   if (!leaf.checkPrivateKey(privateKey)) {
@@ -71,7 +80,7 @@ const POLL_MS = 1000;
 
 /**
  * Looks at the files once a second (a watch of the file system misses what a Secret does) and hands over each new pair
- * that fits. One that does not is reported once, and looked at again until it does.
+ * that fits. One that does not is reported, once for what is in the files, and the pair before stays.
  */
 export function watchPair(
   certFile: string,
@@ -80,34 +89,32 @@ export function watchPair(
   on: { pair(pair: TlsPair): void; error(error: unknown): void },
   log: Log,
 ): TlsFiles {
-  let seen = digest(current.cert, current.key);
-  let reported = '';
+  let seen = digest([current.cert, current.key]);
   let busy = false;
   const look = async () => {
     if (busy) return;
     busy = true;
+    const texts = await readTexts(certFile, keyFile).catch((error: unknown) => new Failure(messageOf(error)));
+    const now = digest(texts instanceof Failure ? [texts.message] : [texts.cert, texts.key]);
+    if (now !== seen) use(texts);
+    seen = now;
+    busy = false;
+  };
+  const use = (texts: Texts | Failure) => {
     try {
-      const pair = await readPair(certFile, keyFile);
-      reported = '';
-      const now = digest(pair.cert, pair.key);
-      if (now === seen) return;
+      if (texts instanceof Failure) throw texts;
+      const pair = checkPair(texts, certFile, keyFile);
       on.pair(pair);
-      seen = now;
       log.info({ certFile, notAfter: new Date(pair.notAfter).toISOString() }, 'certificate reloaded');
     } catch (error) {
-      const message = messageOf(error);
-      if (message === reported) return;
-      reported = message;
       on.error(error);
       log.error({ err: error, certFile, keyFile }, 'certificate not reloaded; the one before stays in use');
-    } finally {
-      busy = false;
     }
   };
   const timer = setInterval(() => void look(), POLL_MS);
   return { stop: () => clearInterval(timer) };
 }
 
-function digest(...parts: readonly string[]): string {
+function digest(parts: readonly string[]): string {
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex');
 }

@@ -311,9 +311,10 @@ describeCluster('admission by a real API server', () => {
   it('warns of a key that it does not know', async () => {
     const { status, warnings } = await cluster.createPod('shop', annotated({ 'podpass.dev/audience': 'vault' }));
     expect(status).toBe(201);
-    expect(warnings).toEqual([
-      'Pod shop/web-: "podpass.dev/audience" is not known and does nothing; did you mean "podpass.dev/audiences"?',
-    ]);
+    expect(warnings).toHaveLength(1);
+    for (const part of ['Pod shop/web-', '"podpass.dev/audience" is not known', '"podpass.dev/audiences"']) {
+      expect(warnings[0]).toContain(part);
+    }
   });
 
   it('notes the tokens in the audit log', async () => {

@@ -147,8 +147,12 @@ export class ControlPlane {
   }
 
   /** The certificates that vouch for the API server. It made them itself, and keeps them over restarts. */
+  get caFile(): string {
+    return join(this.#folder, 'pki/apiserver.crt');
+  }
+
   get caPem(): string {
-    return readFileSync(join(this.#folder, 'pki/apiserver.crt'), 'utf8');
+    return readFileSync(this.caFile, 'utf8');
   }
 
   /** PEM of the private key that signs tokens now. */
@@ -244,7 +248,7 @@ export class ControlPlane {
     this.#client = undefined;
     await server.ready(async () => {
       // Made anew until it works: at the first start the certificate appears while we wait.
-      if (!existsSync(file('pki/apiserver.crt'))) return false;
+      if (!existsSync(this.caFile)) return false;
       const client = new ApiClient(this.url, this.caPem, this.adminToken);
       const ready = await client.request('GET', '/readyz', undefined, { timeoutMs: 5_000 }).then(
         (answer) => answer.status === 200,

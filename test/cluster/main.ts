@@ -1,48 +1,47 @@
 /** A control plane with podpass in it, for trials by hand: `npm run cluster`. Ctrl-C takes everything down. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { controlPlaneBinaries } from './binaries.ts';
 import { startControlPlane } from './control-plane.ts';
 import { register, startDiscovery, startWebhook } from './podpass.ts';
 import { freePort } from './servers.ts';
 
-const POD = `{
-  "apiVersion": "v1",
-  "kind": "Pod",
-  "metadata": {
-    "generateName": "web-",
-    "annotations": { "podpass.dev/audience.vault": "https://vault.example.com", "podpass.dev/env.vault": "VAULT_TOKEN_FILE" }
+const AUDIENCE = 'https://api.example.com';
+const POD = {
+  apiVersion: 'v1',
+  kind: 'Pod',
+  metadata: {
+    generateName: 'web-',
+    annotations: {
+      'podpass.dev/audience.vault': 'https://vault.example.com',
+      'podpass.dev/env.vault': 'VAULT_TOKEN_FILE',
+    },
   },
-  "spec": { "serviceAccountName": "web", "containers": [{ "name": "app", "image": "app:1" }] }
+  spec: { serviceAccountName: 'web', containers: [{ name: 'app', image: 'app:1' }] },
+};
+
+interface Stoppable {
+  stop(): Promise<unknown>;
 }
-`;
 
-const say = (line: string) => process.stderr.write(`${line}\n`);
+const started: Stoppable[] = [];
 
-/** Whatever is started is stopped in the opposite order. */
-const started: { stop(): Promise<unknown> }[] = [];
+async function keep<T extends Stoppable>(starting: Promise<T>): Promise<T> {
+  const one = await starting;
+  started.unshift(one);
+  return one;
+}
+
+/** The last one first. What is still on its way is killed by its guardian when this process ends. */
 async function stopAll(): Promise<void> {
-  for (const each of started.reverse()) await each.stop();
+  for (const each of started.splice(0)) await each.stop();
 }
 
-async function run(signal: Promise<unknown>): Promise<number> {
+const say = (line: string) => void process.stderr.write(`${line}\n`);
+
+async function start(): Promise<string> {
   const binaries = await controlPlaneBinaries(say);
-  if (!binaries.ok) {
-    say(`This cannot run here: ${binaries.reason}`);
-    return 1;
-  }
-  const keep = async <T extends { stop(): Promise<unknown> }>(starting: Promise<T>): Promise<T> => {
-    const one = await starting;
-    started.push(one);
-    return one;
-  };
-
-  const folder = await mkdtemp(join(tmpdir(), 'podpass-trial-'));
-  started.push({ stop: () => rm(folder, { recursive: true, force: true }) });
-  const podFile = join(folder, 'pod.json');
-  await writeFile(podFile, POD);
-
+  if (!binaries.ok) throw new Error(`a control plane cannot run here: ${binaries.reason}`);
   const port = await freePort();
   const issuer = `https://localhost:${port}`;
   say('starting etcd and kube-apiserver');
@@ -51,36 +50,60 @@ async function run(signal: Promise<unknown>): Promise<number> {
   const webhook = await keep(startWebhook(cluster));
   const discovery = await keep(startDiscovery(cluster, ['--port', String(port)]));
   await register(cluster, webhook);
-  await cluster.createServiceAccount('default', 'web', { 'podpass.dev/audiences': 'https://api.example.com' });
+  await cluster.createServiceAccount('default', 'default');
+  await cluster.createServiceAccount('default', 'web', { 'podpass.dev/audiences': AUDIENCE });
+  const podFile = join(dirname(cluster.kubeconfigPath), 'pod.json');
+  await writeFile(podFile, `${JSON.stringify(POD, undefined, 2)}\n`);
 
   const ca = discovery.files.caFile;
-  const token = `TOKEN=$(curl -sS --cacert "$CA" -H "$AUTH" -H 'content-type: application/json' \\
-    -d '{"spec": {"audiences": ["https://api.example.com"]}}' \\
-    "$API/api/v1/namespaces/default/serviceaccounts/web/token" | jq -r .status.token)`;
-  console.log(`
-export KUBECONFIG=${cluster.kubeconfigPath}
-issuer    ${issuer}   (CA ${ca})
-webhook   ${webhook.url}/mutate   (registered, failurePolicy Fail)
-metrics   ${await statusUrls(webhook, discovery)}
-logs      ${webhook.logFile}
-          ${discovery.logFile}
+  const curl = `curl -sS --cacert ${cluster.caFile} -H 'Authorization: Bearer ${cluster.adminToken}' -H 'content-type: application/json'`;
+  const api = `${cluster.url}/api/v1/namespaces/default`;
+  return `
+KUBECONFIG  ${cluster.kubeconfigPath}
+issuer      ${issuer}
+its CA      ${ca}
+webhook     ${webhook.url}/mutate (registered, failurePolicy Fail)
+status      ${webhook.statusUrl}/metrics and ${discovery.statusUrl}/metrics, also /readyz
+logs        ${webhook.logFile} and ${discovery.logFile}
 
-With kubectl:
+A Pod through the webhook, and a token as the kubelet would ask for it, with kubectl:
+  export KUBECONFIG=${cluster.kubeconfigPath}
   kubectl create -f ${podFile} -o yaml
-  kubectl create token web --audience https://api.example.com
+  TOKEN=$(kubectl create token web --audience ${AUDIENCE})
 
-Without it:
-  API=${cluster.url} CA=${cluster.caFile} AUTH='Authorization: Bearer ${cluster.adminToken}'
-  curl -sS --cacert "$CA" -H "$AUTH" -H 'content-type: application/json' \\
-    -d @${podFile} "$API/api/v1/namespaces/default/pods"
-  ${token}
+or without:
+  ${curl} -d @${podFile} ${api}/pods
+  TOKEN=$(${curl} -d '{"spec": {"audiences": ["${AUDIENCE}"]}}' ${api}/serviceaccounts/web/token \\
+    | node -p 'JSON.parse(fs.readFileSync(0)).status.token')
 
-As an outsider:
+The token in the eyes of an outsider:
   curl -sS --cacert ${ca} ${issuer}/.well-known/openid-configuration
-  node dist/podpass.js verify "$TOKEN" --issuer ${issuer} --audience https://api.example.com --ca ${ca}
+  node dist/podpass.js verify "$TOKEN" --issuer ${issuer} --audience ${AUDIENCE} --ca ${ca}
 
-Ctrl-C takes everything down.`);
-  await signal;
-  say('\ntaking everything down');
-  return 0;
+Ctrl-C takes everything down.`;
+}
+
+let ending = false;
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(signal, () => {
+    if (ending) process.exit(1);
+    ending = true;
+    say('taking everything down');
+    void stopAll().then(
+      () => process.exit(0),
+      () => process.exit(1),
+    );
+  });
+}
+
+try {
+  console.log(await start());
+  // Nothing else keeps this process alive.
+  setInterval(() => undefined, 60_000);
+} catch (error) {
+  if (!ending) {
+    await stopAll();
+    say(error instanceof Error ? error.message : String(error));
+    process.exitCode = 1;
+  }
 }

@@ -50,14 +50,15 @@ export class Samples {
 }
 
 export interface Podpass {
-  /** `https://127.0.0.1:PORT`; http where it was started without certificates. */
+  /** `https://127.0.0.1:PORT` */
   readonly url: string;
   readonly port: number;
+  /** Of /metrics, /healthz and /readyz. */
+  readonly statusUrl: string;
   readonly files: TlsFiles;
+  readonly logFile: string;
   /** All lines so far; also after the end. */
   logs(): LogLine[];
-  /** Everything that was written, standard error included. */
-  output(): string;
   metrics(): Promise<Samples>;
   /** Whether /readyz answers 200. */
   ready(): Promise<boolean>;
@@ -70,8 +71,6 @@ export interface StartOptions {
   kubeconfig?: string;
   /** False: returns as soon as it listens. */
   awaitReady?: boolean;
-  /** False for plain HTTP. */
-  tls?: boolean;
 }
 
 // ---- certificates ----------------------------------------------------------------------------------------------------
@@ -201,7 +200,7 @@ async function start(
   service: keyof typeof rights,
   controlPlane: ControlPlane,
   args: string[],
-  { kubeconfig, awaitReady = true, tls = true }: StartOptions,
+  { kubeconfig, awaitReady = true }: StartOptions,
 ): Promise<Podpass> {
   requireExecutable();
   const folder = await mkdtemp(join(tmpdir(), `podpass-${service}-`));
@@ -209,18 +208,17 @@ async function start(
   try {
     const files = new TlsFiles(testCa(), folder);
     await files.write(files.ca.issue());
-    const given = (flag: string) => args.includes(flag);
     const flags = [
       ...['--kubeconfig', kubeconfig ?? (await kubeconfigOf(controlPlane, service))],
       ...['--bind-address', '127.0.0.1', '--metrics-port', '0'],
-      ...(given('--port') ? [] : ['--port', '0']),
-      ...(tls ? ['--tls-cert', files.certFile, '--tls-key', files.keyFile] : []),
+      ...(args.includes('--port') ? [] : ['--port', '0']),
+      ...['--tls-cert', files.certFile, '--tls-key', files.keyFile],
       ...args,
     ];
     const logFile = join(folder, 'podpass.log');
     const command = ['--enable-source-maps', executable, service, ...flags];
     const server = new Server(guardian, `podpass ${service}`, process.execPath, command, logFile);
-    const podpass = new Process(server, guardian, files, logFile, tls);
+    const podpass = new Process(server, guardian, files, logFile);
     await server.ready(async () => podpass.listens(), readyTimeoutMs);
     if (awaitReady) await server.ready(() => podpass.ready(), readyTimeoutMs);
     return podpass;
@@ -234,19 +232,17 @@ class Process implements Podpass {
   readonly files: TlsFiles;
   readonly #server: Server;
   readonly #guardian: Guardian;
-  readonly #logFile: string;
-  readonly #scheme: string;
+  readonly logFile: string;
   #port = 0;
   #metricsPort = 0;
   #stopped: Promise<Stopped> | undefined;
   #lastOutput: string | undefined;
 
-  constructor(server: Server, guardian: Guardian, files: TlsFiles, logFile: string, tls: boolean) {
+  constructor(server: Server, guardian: Guardian, files: TlsFiles, logFile: string) {
     this.#server = server;
     this.#guardian = guardian;
     this.files = files;
-    this.#logFile = logFile;
-    this.#scheme = tls ? 'https' : 'http';
+    this.logFile = logFile;
   }
 
   /** Learns the ports from the log. */
@@ -262,16 +258,16 @@ class Process implements Podpass {
   }
 
   get url(): string {
-    return `${this.#scheme}://127.0.0.1:${this.#port}`;
+    return `https://127.0.0.1:${this.#port}`;
   }
 
-  output(): string {
-    return this.#lastOutput ?? readFileSync(this.#logFile, 'utf8');
+  get statusUrl(): string {
+    return `http://127.0.0.1:${this.#metricsPort}`;
   }
 
   logs(): LogLine[] {
     // The last line may be half written.
-    return this.output()
+    return (this.#lastOutput ?? readFileSync(this.logFile, 'utf8'))
       .split('\n')
       .slice(0, -1)
       .flatMap((line) => (line.startsWith('{') ? [JSON.parse(line) as LogLine] : []));
@@ -287,7 +283,7 @@ class Process implements Podpass {
 
   #status(path: string): Promise<{ code: number; text: string }> {
     return new Promise((fulfil, reject) => {
-      const url = `http://127.0.0.1:${this.#metricsPort}${path}`;
+      const url = this.statusUrl + path;
       const outgoing = get(url, { agent: false, timeout: 5_000 }, (incoming) => {
         text(incoming).then((body) => fulfil({ code: incoming.statusCode ?? 0, text: body }), reject);
       });
@@ -305,7 +301,7 @@ class Process implements Podpass {
     const began = performance.now();
     await this.#server.end(signal, 45_000);
     const ms = performance.now() - began;
-    this.#lastOutput = readFileSync(this.#logFile, 'utf8');
+    this.#lastOutput = readFileSync(this.logFile, 'utf8');
     await this.#guardian.end();
     return { how: await this.#server.exited, ms };
   }

@@ -88,7 +88,7 @@ test('the items of a PodList are Pods, though they do not say so', () => {
 });
 
 describe('YAML is read as kubectl reads it', () => {
-  const value = (text: string) => (read(`kind: X\nvalue: ${text}\n`).objects[0]?.value as { value: unknown }).value;
+  const value = (text: string) => read(`kind: X\nvalue: ${text}\n`).objects[0]?.value.value;
   test.each([
     ['0644', 420],
     ['yes', true],
@@ -110,8 +110,6 @@ describe('YAML is read as kubectl reads it', () => {
       '0644',
       '0x1f',
       '1e3',
-      '10:30',
-      '2026-01-02',
       '~',
       'null',
       '',
