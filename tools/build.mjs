@@ -21,6 +21,8 @@ await build({
   banner: {
     js: "import { createRequire as __createRequire } from 'node:module';\nconst require = __createRequire(import.meta.url);",
   },
+  // A package of the Kubernetes client uses Node's own module of that name, which newer Nodes complain about.
+  alias: { punycode: 'punycode/punycode.js' },
   logLevel: 'warning',
   plugins: [
     {
