@@ -1,10 +1,10 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import express, { type ErrorRequestHandler } from 'express';
-import { Fault, messageOf } from '../src/fault.ts';
+import { Fault, faultBody } from '../src/fault.ts';
+import { DOCUMENT_PATHS, type DocumentPath, issuerBase } from '../src/issuer-paths.ts';
 import type { Log } from '../src/log.ts';
 import { cacheControl, type Document, type Documents } from './document.ts';
 import { ifNoneMatch } from './if-none-match.ts';
-import { DOCUMENT_PATHS, type DocumentPath, issuerBase } from './paths.ts';
 
 /** A path as metrics name it: under the issuer, or none that is served. */
 type PathLabel = DocumentPath | 'other';
@@ -74,7 +74,7 @@ export function createDiscoveryApp(options: DiscoveryAppOptions): RequestListene
 
   function asFault(error: unknown): Fault {
     if (error instanceof Fault) return error;
-    log.error({ reason: messageOf(error) }, 'request failed');
+    log.error({ err: error }, 'request failed');
     return new Fault('internal', 'internal error');
   }
 
@@ -84,7 +84,7 @@ export function createDiscoveryApp(options: DiscoveryAppOptions): RequestListene
   app.set('query parser', false);
   app.use((request, response) => handle(request, response));
   const onError: ErrorRequestHandler = (error, _request, response, _next) => {
-    log.error({ reason: messageOf(error) }, 'request failed');
+    log.error({ err: error }, 'request failed');
     response.destroy();
   };
   app.use(onError);
@@ -134,7 +134,7 @@ function found({ bytes, contentType, etag }: Document, cache: string, condition:
 }
 
 function refuse({ status, code, message, headers }: Fault): Answer {
-  const body = Buffer.from(JSON.stringify({ error: { code, message } }));
+  const body = faultBody({ code, message });
   return {
     status,
     headers: {

@@ -1,4 +1,5 @@
 import { Failure } from '../src/fault.ts';
+import { sleep } from '../src/sleep.ts';
 import type { KeySource } from './key-source/key-source.ts';
 import type { KeyReading } from './public-key.ts';
 
@@ -60,17 +61,4 @@ function oneAtATime(source: KeySource, stop: AbortSignal): () => Promise<KeyRead
       stop.removeEventListener('abort', stopped);
     }
   };
-}
-
-function sleep(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const wake = () => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', wake);
-      resolve();
-    };
-    const timer = setTimeout(wake, ms);
-    signal.addEventListener('abort', wake, { once: true });
-    if (signal.aborted) wake();
-  });
 }

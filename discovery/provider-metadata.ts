@@ -1,4 +1,4 @@
-import { issuerBase, JWKS_PATH } from './paths.ts';
+import { issuerBase, JWKS_PATH } from '../src/issuer-paths.ts';
 import type { PublicKey } from './public-key.ts';
 
 /** OpenID Provider Metadata (OpenID Connect Discovery 1.0 section 3), as far as an issuer without logins has any. */

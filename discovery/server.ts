@@ -1,8 +1,10 @@
 import type { RequestListener } from 'node:http';
+import { STATUS_CODES } from '../src/catalog/metrics.ts';
 import { messageOf } from '../src/fault.ts';
 import type { Log } from '../src/log.ts';
 import type { Metrics } from '../src/runtime/metrics.ts';
 import { type Service, type ServiceOptions, startService } from '../src/runtime/service.ts';
+import { sleep } from '../src/sleep.ts';
 import { createDiscoveryApp, issuerUnknown } from './app.ts';
 import { createDiscovery, type Discovery } from './discovery.ts';
 import type { KeySource } from './key-source/key-source.ts';
@@ -37,6 +39,7 @@ export async function startDiscovery(options: DiscoveryServiceOptions): Promise<
   const service = await startService({ ...options, handler: (request, response) => app(request, response), unready });
 
   const serve = (known: string) => {
+    if (stopping.signal.aborted) return;
     discovery = createDiscovery({ ...options, issuer: known });
     app = createApp(options, known, discovery);
     void discovery.start();
@@ -51,7 +54,8 @@ export async function startDiscovery(options: DiscoveryServiceOptions): Promise<
     },
     async stop(graceMs) {
       stopping.abort();
-      await Promise.all([service.stop(graceMs), found, discovery?.stop()]);
+      await Promise.all([service.stop(graceMs), found]);
+      await discovery?.stop();
     },
   };
 }
@@ -66,10 +70,9 @@ function createApp(options: DiscoveryServiceOptions, issuer: string, discovery: 
   });
 }
 
-/** The statuses that the app gives; a closed set, as every label. */
-function codeLabel(code: number) {
-  const known = ['200', '204', '304', '404', '405', '503'] as const;
-  return known.find((each) => each === String(code)) ?? '500';
+/** A closed set, as every label. */
+function codeLabel(code: number): (typeof STATUS_CODES)[number] {
+  return STATUS_CODES.find((each) => each === String(code)) ?? '500';
 }
 
 async function findIssuer(
@@ -84,10 +87,7 @@ async function findIssuer(
     } catch (error) {
       if (signal.aborted) return;
       log.warn({ reason: messageOf(error), retryMs }, 'the issuer could not be read from the cluster');
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, retryMs);
-        signal.addEventListener('abort', () => resolve(clearTimeout(timer)), { once: true });
-      });
+      await sleep(retryMs, signal);
     }
   }
 }

@@ -178,6 +178,12 @@ export const filePath: Codec<string> = {
   parse: (text) => (text === '' ? bad('is empty') : text.includes('\0') ? bad('has a NUL character in it') : ok(text)),
 };
 
+export const filesOrFolder: Codec<string> = {
+  ...filePath,
+  metavar: 'FILE-or-DIR',
+  accepted: 'the path of a file or a folder',
+};
+
 // ---- network ---------------------------------------------------------------------------------------------------------
 
 export const port: Codec<number> = {
@@ -205,8 +211,13 @@ export const bindAddress: Codec<string> = {
 };
 
 /** True for the names and addresses that never leave the machine. */
-export function isLoopback(hostname: string): boolean {
+function isLoopback(hostname: string): boolean {
   return hostname === 'localhost' || /^127\.\d+\.\d+\.\d+$/.test(hostname) || hostname === '[::1]';
+}
+
+/** An http issuer proves nothing, as anyone on the way can change its keys; on loopback there is no way. */
+export function isUnsafeIssuer(issuer: string): boolean {
+  return issuer.startsWith('http:') && !isLoopback(new URL(issuer).hostname);
 }
 
 /**

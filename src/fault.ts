@@ -55,22 +55,16 @@ export class Fault extends Error {
   }
 }
 
+/** A fault as clients see it: `{"error": {"code", "message"}}`. */
+export function faultBody({ code, message }: Pick<Fault, 'code' | 'message'>): Buffer {
+  return Buffer.from(JSON.stringify({ error: { code, message } }));
+}
+
 /** An operation of the command line that failed for a reason the user can act on: exit code 1, the message alone. */
 export class Failure extends Error {
   constructor(message: string, options: { cause?: unknown } = {}) {
     super(message, 'cause' in options ? { cause: options.cause } : {});
     this.name = 'Failure';
-  }
-}
-
-/** Input that is wrong by itself or as a whole, with all that is wrong in it: exit code 2 of the command line. */
-export class WrongUse extends Error {
-  readonly problems: readonly Problem[];
-
-  constructor(problems: readonly Problem[]) {
-    super(describeAll(problems));
-    this.name = 'WrongUse';
-    this.problems = problems;
   }
 }
 
@@ -107,4 +101,12 @@ export function describeAll(problems: readonly Problem[]): string {
 /** The message of anything thrown, without its stack. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
+}
+
+/** Why a file cannot be read, after its name: "does not exist", "may not be read". */
+export function whyUnreadable(error: unknown): string {
+  const { code } = error as NodeJS.ErrnoException;
+  if (code === 'ENOENT') return 'does not exist';
+  if (code === 'EACCES') return 'may not be read';
+  return `cannot be read (${code ?? 'unknown reason'})`;
 }

@@ -2,7 +2,8 @@ import { parseArgs } from 'node:util';
 import { parseDocument } from 'yaml';
 import { type CommandName, type CommandRow, type CommandSettings, commandRows } from './catalog/commands.ts';
 import { flagOf, type SettingKey, type SettingRow, settingRows, variableOf } from './catalog/settings.ts';
-import { messageOf, type Problem } from './fault.ts';
+import { checks } from './checks.ts';
+import { messageOf, type Problem, whyUnreadable } from './fault.ts';
 
 export interface SettingsInput {
   /** The arguments after the command's name. */
@@ -49,6 +50,10 @@ export function parseSettings<C extends CommandName>(command: C, input: Settings
     const reported = problems.some((problem) => problem.key === key || problem.key === flagOf(key));
     if (missing && !reported && row.required?.includes(key)) problems.push(missingSetting(command, key));
   }
+  const check = checks[command] as ((settings: object) => Problem[]) | undefined;
+  for (const problem of check?.(settings) ?? []) {
+    if (!problems.some(({ key }) => key === problem.key)) problems.push(problem);
+  }
   const argument = readArgument(command, row, positionals, problems);
   if (problems.length > 0 && !help) return { ok: false, problems };
   return { ok: true, settings: settings as CommandSettings<C>, argument, help };
@@ -67,7 +72,12 @@ function readFlags(command: CommandName, row: CommandRow, argv: readonly string[
     }),
   );
   const byName = new Map(row.settings.map((key) => [flagOf(key).slice(2), key]));
-  const { tokens } = parseArgs({ args: [...argv], options, strict: false, allowPositionals: true, tokens: true });
+  const { args, without } = withoutValue(argv, row);
+  for (const key of without) {
+    const { accepted } = rowOf(key).codec;
+    problems.push({ object: `podpass ${command}`, key: flagOf(key), wrong: 'has no value', accepted });
+  }
+  const { tokens } = parseArgs({ args, options, strict: false, allowPositionals: true, tokens: true });
   const flags = new Map<SettingKey, Source>();
   const positionals: string[] = [];
   let unknownAt: number | undefined;
@@ -93,15 +103,34 @@ function readFlags(command: CommandName, row: CommandRow, argv: readonly string[
     const inline = token.rawName.startsWith('--') ? token.value : token.value?.replace(/^=/, '');
     const value = inline ?? (isFlag ? 'true' : undefined);
     const written = flags.get(key)?.values ?? [];
-    if (value === undefined) {
-      const accepted = rowOf(key).codec.accepted;
-      problems.push({ object: `podpass ${command}`, key: flagOf(key), wrong: 'has no value', accepted });
-    } else if (written.length > 0 && !rowOf(key).repeatable && !isFlag) {
+    if (value === undefined) continue;
+    if (written.length > 0 && !rowOf(key).repeatable && !isFlag) {
       const wrong = 'is a second value';
       problems.push({ object: `podpass ${command}`, key: flagOf(key), value, wrong, accepted: 'the flag once' });
     } else flags.set(key, { object: `podpass ${command}`, key: flagOf(key), values: [...written, value] });
   }
   return { flags, positionals };
+}
+
+/** Takes out the flags whose value was forgotten: parseArgs would give them the flag that follows as their value. */
+function withoutValue(argv: readonly string[], row: CommandRow): { args: string[]; without: SettingKey[] } {
+  const flags = new Map(
+    row.settings.flatMap((key) => {
+      const { short } = rowOf(key);
+      return [[flagOf(key), key] as const, ...(short === undefined ? [] : [[`-${short}`, key] as const])];
+    }),
+  );
+  const without: SettingKey[] = [];
+  const end = argv.includes('--') ? argv.indexOf('--') : argv.length;
+  const args = argv.filter((each, index) => {
+    const key = index < end ? flags.get(each) : undefined;
+    if (key === undefined || rowOf(key).codec.metavar === '') return true;
+    const next = index + 1 < end ? argv[index + 1] : undefined;
+    const hasValue = next !== undefined && !flags.has(next.split('=')[0] ?? '');
+    if (!hasValue) without.push(key);
+    return hasValue;
+  });
+  return { args, without };
 }
 
 /** What Kubernetes writes into every Pod beside a Service called `podpass`: `PODPASS_PORT=tcp://10.96.0.1:443`. */
@@ -138,7 +167,7 @@ function readConfig(
       object: config.object,
       key: config.key,
       value: path,
-      wrong: cannotRead(error),
+      wrong: whyUnreadable(error),
       accepted: 'a readable file',
     });
     return found;
@@ -174,11 +203,6 @@ function readConfig(
   return found;
 }
 
-function cannotRead(error: unknown): string {
-  const code = (error as NodeJS.ErrnoException).code;
-  return code === 'ENOENT' ? 'does not exist' : `cannot be read (${code ?? 'unknown reason'})`;
-}
-
 function fallback(command: CommandName, key: SettingKey): Source | undefined {
   const row = rowOf(key);
   const text = row.defaults?.[command] ?? row.default;
@@ -206,7 +230,7 @@ function missingSetting(command: CommandName, key: SettingKey): Problem {
   const { codec, flagOnly } = rowOf(key);
   const accepted = flagOnly
     ? codec.accepted
-    : `${codec.accepted}, there, as ${variableOf(key)} or as ${key} in a config file`;
+    : `${codec.accepted}; as this flag, as ${variableOf(key)} or as ${key} in a config file`;
   return { object: `podpass ${command}`, key: flagOf(key), wrong: 'is missing', accepted };
 }
 

@@ -85,10 +85,9 @@ export function readAnnotations(
   const own = written('Pod', pod, settings.annotationPrefix);
   const inherited = serviceAccount && written('ServiceAccount', serviceAccount, settings.annotationPrefix);
   const effective = merge(own.entries, inherited?.entries);
-  if (effective.plain('inject')?.value === 'false') return undefined;
-  warnings.push(...own.warnings, ...(inherited?.warnings ?? []));
-
   const inject = effective.plain('inject');
+  if (inject?.value === 'false') return undefined;
+  warnings.push(...own.warnings, ...(inherited?.warnings ?? []));
   if (inject !== undefined && inject.value !== 'true') {
     problems.push(problem(inject, 'is neither "true" nor "false"', '"true" or "false"'));
   }
@@ -99,8 +98,10 @@ export function readAnnotations(
   const mountPathAt = { path, object: from.object, key: from.key };
 
   const declared = declaredTokens(effective);
-  if (declared.size > MAX_TOKENS) problems.push(tooMany(pod, declared.size));
-  if (declared.size > MAX_TOKENS) return { tokens: [], mountPath: mountPathAt, problems, warnings };
+  if (declared.size > MAX_TOKENS) {
+    problems.push(tooManyTokens(pod, declared.size));
+    return { tokens: [], mountPath: mountPathAt, problems, warnings };
+  }
   const removed =
     inherited === undefined ? new Set<string>() : new Set(declaredTokens(merge(inherited.entries)).keys());
   const options = tokenOptions(effective, declared, removed, problems);
@@ -188,12 +189,12 @@ function merge(winner: Entries, other: Entries = new Map()): Effective {
  */
 const MAX_TOKENS = 256;
 
-function tooMany(pod: Annotated, tokens: number): Problem {
+function tooManyTokens(pod: Annotated, tokens: number): Problem {
   return {
     object: pod.object,
-    key: 'tokens',
+    key: 'audiences and audience.<name>',
     value: String(tokens),
-    wrong: 'tokens are asked for',
+    wrong: 'tokens are asked for together',
     accepted: `at most ${MAX_TOKENS}`,
   };
 }
@@ -241,7 +242,8 @@ function checkOrigins(
     }
     parse(at, audience, problems);
     if (reserved.has(value)) {
-      const wrong = 'is an audience of the API server itself, against which such a token could be replayed';
+      const wrong =
+        "is reserved: it is the API server's own, against which such a token could be replayed, or in --reserved-audiences";
       problems.push(problem(at, wrong, 'an audience of its own for each service'));
     }
     const [first] = origins;

@@ -1,5 +1,5 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
-import { Fault } from '../src/fault.ts';
+import { Fault, faultBody } from '../src/fault.ts';
 import type { Log } from '../src/log.ts';
 import { type AdmissionRequest, parseReview, reviewOf } from './admission-review.ts';
 import type { Admission, AdmissionResult } from './admit.ts';
@@ -43,7 +43,7 @@ async function answer(
       logAdmission(log, admissionRequest, admission);
       return reviewOf(admissionRequest, admission.response);
     });
-    send(response, 200, review);
+    send(response, 200, Buffer.from(JSON.stringify(review)));
   } catch (error) {
     const fault = error instanceof Fault ? error : new Fault('internal', 'an internal error', { cause: error });
     const fields = {
@@ -55,7 +55,7 @@ async function answer(
     if (fault.status >= 500) log.error(fields, 'request failed');
     else log.warn(fields, 'request refused');
     await dropRest(request);
-    send(response, fault.status, { error: { code: fault.code, message: fault.message } }, fault.headers);
+    send(response, fault.status, faultBody(fault), fault.headers);
     // What is no admission request at all (a scan, a browser) is in the log, but not in the metrics of admission.
     if (fault.code === 'not_found' || fault.code === 'method_not_allowed') return;
   }
@@ -81,10 +81,9 @@ function logAdmission(log: Log, { uid, namespace }: AdmissionRequest, { result, 
 function send(
   response: ServerResponse,
   status: number,
-  body: object,
+  bytes: Buffer,
   headers: Readonly<Record<string, string>> = {},
 ): void {
-  const bytes = Buffer.from(JSON.stringify(body));
   response.writeHead(status, { ...headers, 'Content-Type': 'application/json', 'Content-Length': bytes.length });
   response.end(bytes);
 }

@@ -88,7 +88,7 @@ export function planInjection(pod: Pod, object: string, reading: Reading, inject
   const seen = tokens.filter((token) => token.containers.size > 0);
   const wishes = wishesOf(places, reading, isWindows(pod.spec));
   const nothing = { volumes: [], containers: [], tokens: seen, warnings: [] };
-  if (wishes === undefined) return { ...nothing, problems: [tooMany(object)] };
+  if (wishes === undefined) return { ...nothing, problems: [tooManyAdditions(object)] };
   const { volumes, containers } = wishes;
   const there = containers.map((wish) => compare(wish, object, reading, isWindows(pod.spec)));
   const taken = foreignVolumes(pod, object, volumes);
@@ -107,15 +107,18 @@ export function planInjection(pod: Pod, object: string, reading: Reading, inject
   return seen.length === 0 || present === injected ? plan : { ...plan, injected };
 }
 
-/**
- * Each mount and variable has more than 50 bytes as JSON, and the API server stores at most 1.5 MiB
- * (etcd's --max-request-bytes): a Pod with more of them could not be created anyway.
- */
+/** A bound on the work: no Pod that the API server stores (1.5 MiB) has use for as many. */
 const MAX_ADDITIONS = 25_000;
 
-function tooMany(object: string): Problem {
-  const wrong = 'of tokens, in all containers together, are asked for';
-  return { object, key: 'spec', value: 'mounts and variables', wrong, accepted: `at most ${MAX_ADDITIONS}` };
+function tooManyAdditions(object: string): Problem {
+  const wrong = `mounts and variables or more would be added to the containers`;
+  return {
+    object,
+    key: 'spec',
+    value: String(MAX_ADDITIONS),
+    wrong,
+    accepted: 'fewer tokens, or fewer containers that see them',
+  };
 }
 
 /** The volumes and what each container is to have; `undefined` where it is more than a Pod can hold. */

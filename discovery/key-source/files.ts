@@ -1,10 +1,11 @@
 import { constants } from 'node:fs';
 import { open, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { MAX_SOURCE_BYTES } from '../../src/cluster-issuer.ts';
 import { Failure, messageOf } from '../../src/fault.ts';
 import type { KeyReading, PublicKey, RefusedKey } from '../public-key.ts';
-import { publicKeysFromText, type ReadOptions } from '../public-keys.ts';
-import { type KeySource, KeySourceFailure, MAX_SOURCE_BYTES } from './key-source.ts';
+import { publicKeysFromText, type ReadOptions } from '../read-keys.ts';
+import { type KeySource, KeySourceFailure } from './key-source.ts';
 
 export interface FilesSourceOptions extends ReadOptions {
   /** Files, and folders of which every regular file counts whose name does not start with a dot; no folders in folders. */

@@ -3,7 +3,7 @@ import type { KeyReading } from '../public-key.ts';
 
 /** Where public keys come from. */
 export interface KeySource {
-  /** One of a closed set, for it is a metric's label: `files`, `cluster`. */
+  /** One of a closed set: `files`, `cluster`. Logs name it, and the key ring keeps its state by it. */
   readonly name: string;
   /**
    * All keys that the source has now; at least one. Throws a KeySourceFailure, or anything else, where it cannot tell:
@@ -23,6 +23,3 @@ export class KeySourceFailure extends Failure {
     this.partial = options.partial ?? { keys: [], refused: [] };
   }
 }
-
-/** The most that one file or one answer may have, in bytes: 1 MiB, which is also the most that a Secret holds. */
-export const MAX_SOURCE_BYTES = 1024 * 1024;

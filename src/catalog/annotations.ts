@@ -1,6 +1,6 @@
 /**
- * Every annotation under the prefix: one row per key. The parser, the warnings for unknown keys and the README's table
- * read this list and nothing else.
+ * Every annotation under the prefix: one row per key. The parser's keys, the warnings for unknown ones and the README's
+ * table come from this list; how a value is read stands in webhook/annotations.ts.
  */
 export interface AnnotationRow {
   /** The key's name part; with `named`, the part before the dot. */

@@ -53,7 +53,7 @@ export const commandRows = {
     summary: 'shows the whole way of a token on loopback, without a cluster',
     about:
       'Starts both services with an embedded development issuer, sends a Pod through the webhook, mints and verifies its tokens, and keeps serving.',
-    settings: ['once', ...always],
+    settings: ['once', 'help'],
   },
   mutate: {
     summary: 'prints what the webhook would do to the Pods and workloads in a file',

@@ -1,3 +1,5 @@
+import { DOCUMENT_PATHS, type DocumentPath } from '../issuer-paths.ts';
+
 /**
  * Every metric of ours: one row each. The registry is built from this list, and so is the README's table. Labels are
  * closed sets, so that no request can make new time series.
@@ -12,13 +14,8 @@ export interface MetricRow {
   readonly buckets?: readonly number[];
 }
 
-const STATUS_CODES = ['200', '204', '304', '404', '405', '500', '503'] as const;
-const DOCUMENT_PATHS = [
-  '/.well-known/openid-configuration',
-  '/openid/v1/jwks',
-  '/.well-known/jwks.json',
-  '/keys.json',
-] as const;
+const documentPaths = Object.keys(DOCUMENT_PATHS) as DocumentPath[];
+export const STATUS_CODES = ['200', '204', '304', '404', '405', '500', '503'] as const;
 
 export const metricRows = {
   podpass_admission_requests_total: {
@@ -79,7 +76,7 @@ export const metricRows = {
     type: 'counter',
     service: 'discovery',
     help: 'Requests by path under the issuer and status; every path that is not served is `other`.',
-    labels: { path: [...DOCUMENT_PATHS, 'other'], code: STATUS_CODES },
+    labels: { path: [...documentPaths, 'other'], code: STATUS_CODES },
   },
 } as const satisfies Record<string, MetricRow>;
 

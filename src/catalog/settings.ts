@@ -47,7 +47,7 @@ export const settingRows = {
   bindAddress: row(codec.bindAddress, { help: 'the address to listen on', default: '::' }),
   port: row(codec.port, {
     help: 'the port of the service',
-    defaults: { webhook: '8443', discovery: '8080', demo: '0' },
+    defaults: { webhook: '8443', discovery: '8080' },
   }),
   metricsPort: row(codec.port, {
     help: 'the port of /metrics, /healthz and /readyz (plain HTTP)',
@@ -87,7 +87,7 @@ export const settingRows = {
     repeatable: true,
     commas: true,
   }),
-  keys: row(codec.filePath, { help: 'a file or a folder with public keys (PEM) or a JWK Set', repeatable: true }),
+  keys: row(codec.filesOrFolder, { help: 'a file or a folder with public keys (PEM) or a JWK Set', repeatable: true }),
   pollInterval: row(codec.duration(1, DAY), { help: 'how often the key sources are read', default: '60s' }),
   holdDown: row(codec.duration(0, 365 * DAY), {
     help: 'how long a key stays published after it vanished from its source',
@@ -108,7 +108,7 @@ export const settingRows = {
     flagOnly: true,
   }),
   audience: row(codec.audience, { help: 'the audience that the token must have' }),
-  ca: row(codec.filePath, { help: "CA certificates (PEM) to trust beside the system's" }),
+  ca: row(codec.filePath, { help: 'CA certificates (PEM) to trust beside those that Node trusts' }),
   once: row(codec.flag, {
     help: 'ends after the walk; exit code 1 if a step failed',
     default: 'false',

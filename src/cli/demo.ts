@@ -34,7 +34,6 @@ interface Stage {
   readonly manifestFile: string;
   readonly tokenFile: string;
   readonly development: DevelopmentIssuer;
-  readonly services: readonly Service[];
 }
 
 const AUDIENCE = 'https://api.example.com';
@@ -73,7 +72,7 @@ async function start(folder: string, services: Service[]): Promise<Stage> {
     address: '127.0.0.1',
     port: 0,
     metricsPort: 0,
-    pair: { ...development.server, notAfter: Date.now() },
+    pair: development.server,
     log: silentLog,
   };
   // The issuer's URL has the port in it, which is known only when the service listens.
@@ -117,7 +116,6 @@ async function start(folder: string, services: Service[]): Promise<Stage> {
     manifestFile,
     tokenFile: join(folder, 'token.jwt'),
     development,
-    services,
   };
 }
 
@@ -186,7 +184,7 @@ async function walk(stage: Stage, print: Printer): Promise<void> {
   const tokens = await minted(stage, pod);
   print.step('Anyone verifies them, knowing only the issuer URL');
   for (const { audience, token } of tokens) {
-    const claims = await verifyToken(token, { issuer: stage.issuer, audience, ca: stage.ca });
+    const claims = await verifyToken(token, { issuer: stage.issuer, audience, ca: [stage.ca] });
     const minutes = ((claims.exp ?? 0) - (claims.iat ?? 0)) / 60;
     print.good(`${claims.sub} towards ${audience}, for ${minutes} minutes`);
   }
@@ -197,7 +195,7 @@ async function walk(stage: Stage, print: Printer): Promise<void> {
   print.step('What is wrong is refused, with the reason');
   print.refused(
     await refusal(
-      verifyToken(first.token, { issuer: stage.issuer, audience: 'https://other.example.com', ca: stage.ca }),
+      verifyToken(first.token, { issuer: stage.issuer, audience: 'https://other.example.com', ca: [stage.ca] }),
     ),
   );
   const denied = await review(stage, POD.replace('expiration.vault: 10m', 'expiration.vault: 5 minutes'));
@@ -274,7 +272,7 @@ async function review({ mutateUrl, ca }: Stage, manifest: string): Promise<Answe
       object: pod.value,
     },
   };
-  return JSON.parse((await httpPostJson(mutateUrl, body, { ca, accept: 'application/json' })).toString());
+  return JSON.parse((await httpPostJson(mutateUrl, body, { ca: [ca], accept: 'application/json' })).toString());
 }
 
 /** Why something was refused; a Failure where it was not. */

@@ -1,33 +1,31 @@
-import { clusterIssuer, createClusterSource } from '../../discovery/key-source/cluster.ts';
+import { discoveredIssuer } from '../../discovery/discovered-issuer.ts';
+import { createClusterSource } from '../../discovery/key-source/cluster.ts';
 import { createFilesSource } from '../../discovery/key-source/files.ts';
 import { startDiscovery } from '../../discovery/server.ts';
 import type { CommandSettings } from '../catalog/commands.ts';
-import { type Problem, WrongUse } from '../fault.ts';
+import { keySourcesOf } from '../checks.ts';
 import { createKubeClient, type KubeClient, loadKubeConfig } from '../runtime/kube-client.ts';
 import { firstSignal, shutDown } from '../runtime/lifecycle.ts';
 import { createLogger } from '../runtime/logger.ts';
 import { createMetrics } from '../runtime/metrics.ts';
 import { readPair } from '../runtime/tls-files.ts';
-import { issuerProblem } from './issuer.ts';
 import type { Terminal } from './terminal.ts';
 import { followPair } from './tls.ts';
 
 type Settings = CommandSettings<'discovery'>;
 
 export async function runDiscovery(settings: Settings, terminal: Terminal): Promise<number> {
-  const kinds = keySources(settings);
-  check(settings, kinds);
+  const kinds = keySourcesOf(settings);
   const signal = firstSignal();
   const log = createLogger(settings.logLevel, 'discovery');
   const metrics = createMetrics('discovery');
   const tls = tlsFiles(settings);
   const pair = tls && (await readPair(tls.cert, tls.key));
-  const needsCluster = kinds.includes('cluster') || settings.issuer === undefined;
-  const client = needsCluster
+  const client = kinds.includes('cluster')
     ? createKubeClient(loadKubeConfig({ kubeconfig: settings.kubeconfig, env: terminal.env }))
     : undefined;
   const service = await startDiscovery({
-    issuer: settings.issuer ?? ((stop) => clusterIssuer(clusterOf(client).get, stop)),
+    issuer: settings.issuer ?? ((stop) => discoveredIssuer(clusterOf(client).get, settings.allowHttpIssuer, stop)),
     sources: kinds.map((kind) =>
       kind === 'cluster'
         ? createClusterSource(clusterOf(client).get)
@@ -52,53 +50,6 @@ export async function runDiscovery(settings: Settings, terminal: Terminal): Prom
   files?.stop();
   client?.close();
   return 0;
-}
-
-/** What was asked for, or what the other settings imply. */
-function keySources(settings: Settings): readonly ('cluster' | 'files')[] {
-  if (settings.keySource.length > 0) return settings.keySource;
-  return settings.keys.length > 0 ? ['files'] : ['cluster'];
-}
-
-/** Settings that are right by themselves and wrong together. */
-function check(settings: Settings, kinds: readonly string[]): void {
-  const object = 'podpass discovery';
-  const problems: Problem[] = [];
-  if (settings.issuer === undefined && !kinds.includes('cluster')) {
-    problems.push({
-      object,
-      key: '--issuer',
-      wrong: 'is missing',
-      accepted: 'an issuer, or the cluster as a key source',
-    });
-  }
-  const scheme =
-    settings.issuer &&
-    issuerProblem('discovery', settings.issuer, 'an https URL; http on loopback, or with --allow-http-issuer');
-  if (scheme && !settings.allowHttpIssuer) problems.push(scheme);
-  if (kinds.includes('files') && settings.keys.length === 0) {
-    problems.push({
-      object,
-      key: '--keys',
-      wrong: 'is missing',
-      accepted: 'files or folders with keys, as files are a key source',
-    });
-  }
-  if (!kinds.includes('files') && settings.keys.length > 0) {
-    const value = kinds.join(',');
-    problems.push({
-      object,
-      key: '--key-source',
-      value,
-      wrong: 'leaves out the files of --keys',
-      accepted: `${value},files`,
-    });
-  }
-  if ((settings.tlsCert === undefined) !== (settings.tlsKey === undefined)) {
-    const key = settings.tlsCert === undefined ? '--tls-cert' : '--tls-key';
-    problems.push({ object, key, wrong: 'is missing', accepted: 'both or none of --tls-cert and --tls-key' });
-  }
-  if (problems.length > 0) throw new WrongUse(problems);
 }
 
 function tlsFiles({ tlsCert, tlsKey }: Settings): { cert: string; key: string } | undefined {

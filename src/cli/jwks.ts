@@ -4,7 +4,6 @@ import { createFilesSource } from '../../discovery/key-source/files.ts';
 import { KeySourceFailure } from '../../discovery/key-source/key-source.ts';
 import { describeRefused, type KeyReading } from '../../discovery/public-key.ts';
 import type { CommandSettings } from '../catalog/commands.ts';
-import { type Problem, WrongUse } from '../fault.ts';
 import type { Terminal } from './terminal.ts';
 
 type Settings = CommandSettings<'jwks'>;
@@ -31,17 +30,6 @@ async function read(settings: Settings, terminal: Terminal): Promise<{ reading: 
 }
 
 async function open({ keys, kubeconfig, allowPrivateKeys }: Settings, terminal: Terminal) {
-  if (keys.length > 0 && kubeconfig !== undefined) {
-    const wrong = 'stands beside --keys';
-    const problem: Problem = {
-      object: 'podpass jwks',
-      key: '--kubeconfig',
-      value: kubeconfig,
-      wrong,
-      accepted: 'one of the two',
-    };
-    throw new WrongUse([problem]);
-  }
   if (keys.length > 0) return { source: createFilesSource({ paths: keys, allowPrivateKeys }), close() {} };
   const { createKubeClient, loadKubeConfig } = await import('../runtime/kube-client.ts');
   const client = createKubeClient(loadKubeConfig({ kubeconfig, env: terminal.env }));

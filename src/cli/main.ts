@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { type CommandName, type CommandSettings, commandRows } from '../catalog/commands.ts';
-import { describe, Failure, Fault, messageOf, type Problem, WrongUse } from '../fault.ts';
+import { describe, Failure, messageOf, type Problem } from '../fault.ts';
 import { parseSettings } from '../settings.ts';
 import { commandHelp, overview } from './help.ts';
 import type { Terminal } from './terminal.ts';
@@ -54,11 +54,8 @@ async function run<C extends CommandName>(command: C, argv: readonly string[], t
     const start = await commands[command]();
     return await start(parsed.settings, terminal, parsed.argument);
   } catch (error) {
-    if (error instanceof WrongUse) return refuse(command, error.problems, terminal);
-    const expected = error instanceof Failure || error instanceof Fault;
-    const cause = error instanceof Fault && error.cause !== undefined ? `: ${messageOf(error.cause)}` : '';
-    const stack = expected || !(error instanceof Error) ? '' : `${error.stack}\n`;
-    terminal.err(`podpass ${command}: ${messageOf(error)}${cause}\n${stack}`);
+    const stack = error instanceof Failure || !(error instanceof Error) ? '' : `${error.stack}\n`;
+    terminal.err(`podpass ${command}: ${messageOf(error)}\n${stack}`);
     return 1;
   }
 }

@@ -4,7 +4,7 @@ import { mutatePod } from '../../webhook/mutate-pod.ts';
 import { type Pod, readPod, serviceAccountNameOf } from '../../webhook/pod.ts';
 import { findReservedAudiences } from '../../webhook/reserved-audiences.ts';
 import type { CommandSettings } from '../catalog/commands.ts';
-import { describe, Failure, messageOf, type Problem } from '../fault.ts';
+import { describe, Failure, messageOf, type Problem, whyUnreadable } from '../fault.ts';
 import type { AddOperation } from '../json-patch.ts';
 import { silentLog } from '../log.ts';
 import { applyAndDiff } from './diff.ts';
@@ -63,7 +63,7 @@ async function readText(path: string, terminal: Terminal): Promise<string> {
   try {
     return path === '-' ? (await terminal.readInput()).toString('utf8') : readFileSync(path, 'utf8');
   } catch (cause) {
-    throw new Failure(`${path} cannot be read: ${messageOf(cause)}`, { cause });
+    throw new Failure(`${path} ${whyUnreadable(cause)}`, { cause });
   }
 }
 
@@ -146,7 +146,9 @@ async function connect(settings: CommandSettings<'mutate'>, kubeconfig: string, 
       throw new Failure(`${object} cannot be read: ${messageOf(cause)}`, { cause });
     }
   };
-  return { find, reservedAudiences: await findReservedAudiences(client, silentLog), close: () => client.close() };
+  const { found, complete } = await findReservedAudiences(client, silentLog);
+  if (!complete) terminal.err("warning: the API server's own audiences could not all be found\n");
+  return { find, reservedAudiences: found, close: () => client.close() };
 }
 
 // ---- output ----------------------------------------------------------------------------------------------------------

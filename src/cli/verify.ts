@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import {
   createLocalJWKSet,
   decodeJwt,
@@ -9,9 +8,10 @@ import {
   jwtVerify,
 } from 'jose';
 import type { CommandSettings } from '../catalog/commands.ts';
-import { Failure, messageOf, quote, WrongUse } from '../fault.ts';
+import { Failure, messageOf, quote } from '../fault.ts';
+import { issuerBase, METADATA_PATH } from '../issuer-paths.ts';
+import { readCertificates } from '../runtime/certificates.ts';
 import { httpGet } from '../runtime/http.ts';
-import { issuerProblem } from './issuer.ts';
 import type { Terminal } from './terminal.ts';
 
 export async function runVerify(
@@ -20,34 +20,21 @@ export async function runVerify(
   argument: string | undefined,
 ): Promise<number> {
   const { issuer, audience } = settings;
-  const problem = issuerProblem('verify', issuer, 'an https URL; http on loopback only');
-  if (problem !== undefined) throw new WrongUse([problem]);
-  const ca = settings.ca === undefined ? undefined : readCa(settings.ca);
+  const ca = settings.ca === undefined ? undefined : readCertificates(settings.ca);
   const token = (argument === '-' ? (await terminal.readInput()).toString('latin1') : (argument ?? '')).trim();
   const claims = await verifyToken(token, { issuer, audience, ca });
   terminal.out(`${JSON.stringify(claims, undefined, 2)}\n`);
   return 0;
 }
 
-function readCa(path: string): string {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (cause) {
-    throw new Failure(`${path} cannot be read: ${messageOf(cause)}`, { cause });
-  }
-  if (!text.includes('-----BEGIN CERTIFICATE-----')) throw new Failure(`${path} holds no certificate in PEM`);
-  return text;
-}
-
-/** What Kubernetes signs with (kubernetes/pkg/serviceaccount/jwt.go), and what else its external signers could not. */
+/** What Kubernetes signs with (kubernetes/pkg/serviceaccount/jwt.go), external signers included. */
 const ALGORITHMS = ['RS256', 'ES256', 'ES384', 'ES512'];
 
 export interface Expectation {
   readonly issuer: string;
   readonly audience: string;
-  /** CA certificates (PEM) to trust beside the system's. */
-  readonly ca?: string | undefined;
+  /** CA certificates (PEM) to trust beside those that Node trusts. */
+  readonly ca?: readonly string[] | undefined;
 }
 
 /**
@@ -56,7 +43,7 @@ export interface Expectation {
  */
 export async function verifyToken(token: string, { issuer, audience, ca }: Expectation): Promise<JWTPayload> {
   const header = readHeader(token);
-  const documentUrl = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`;
+  const documentUrl = issuerBase(issuer) + METADATA_PATH;
   const document = await getJson(documentUrl, { ca, accept: 'application/json' });
   if (document.issuer !== issuer) {
     throw new Failure(`${documentUrl} says that its issuer is ${show(document.issuer)}, not ${quote(issuer)}`);

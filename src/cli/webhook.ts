@@ -1,8 +1,7 @@
-import { findReservedAudiences } from '../../webhook/reserved-audiences.ts';
+import { followReservedAudiences } from '../../webhook/reserved-audiences.ts';
 import { startWebhook } from '../../webhook/server.ts';
 import { createServiceAccountCache, systemClock } from '../../webhook/service-accounts.ts';
 import type { CommandSettings } from '../catalog/commands.ts';
-import type { Log } from '../log.ts';
 import { createKubeClient, loadKubeConfig } from '../runtime/kube-client.ts';
 import { firstSignal, shutDown } from '../runtime/lifecycle.ts';
 import { createLogger } from '../runtime/logger.ts';
@@ -10,9 +9,6 @@ import { createMetrics } from '../runtime/metrics.ts';
 import { readPair } from '../runtime/tls-files.ts';
 import type { Terminal } from './terminal.ts';
 import { followPair } from './tls.ts';
-
-/** How often the API server is asked for its audiences until it answers. */
-const RESERVED_RETRY_MS = 10_000;
 
 export async function runWebhook(settings: CommandSettings<'webhook'>, terminal: Terminal): Promise<number> {
   const signal = firstSignal();
@@ -59,34 +55,4 @@ export async function runWebhook(settings: CommandSettings<'webhook'>, terminal:
   await serviceAccounts.stop();
   client.close();
   return 0;
-}
-
-/** Asks until one of the sources has answered, and warns once where none does. */
-function followReservedAudiences(
-  client: Parameters<typeof findReservedAudiences>[0],
-  log: Log,
-  use: (found: ReadonlySet<string>) => void,
-): { stop(): void } {
-  let timer: NodeJS.Timeout | undefined;
-  let stopped = false;
-  let warned = false;
-  const ask = async () => {
-    const found = await findReservedAudiences(client, log);
-    if (stopped) return;
-    if (found.size > 0) {
-      use(found);
-      log.info({ reservedAudiences: [...found] }, "the API server's own audiences are refused");
-      return;
-    }
-    if (!warned) log.warn({}, "the API server's own audiences were not found; only the configured ones are refused");
-    warned = true;
-    timer = setTimeout(() => void ask(), RESERVED_RETRY_MS);
-  };
-  void ask();
-  return {
-    stop() {
-      stopped = true;
-      clearTimeout(timer);
-    },
-  };
 }

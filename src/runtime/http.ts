@@ -1,11 +1,11 @@
 import { request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
-import { rootCertificates } from 'node:tls';
 import { Failure, messageOf } from '../fault.ts';
+import { trustedCertificates } from './certificates.ts';
 
 export interface HttpOptions {
-  /** CA certificates (PEM) to trust beside the system's. */
-  readonly ca?: string | undefined;
+  /** CA certificates (PEM) to trust beside those that Node trusts. */
+  readonly ca?: readonly string[] | undefined;
   readonly accept: string;
 }
 
@@ -40,7 +40,7 @@ function exchange(method: 'GET' | 'POST', url: string, { ca, accept }: HttpOptio
       signal: AbortSignal.timeout(TIMEOUT_MS),
       agent: false as const,
     };
-    const trust = ca === undefined ? {} : { ca: [...rootCertificates, ca] };
+    const trust = ca === undefined ? {} : { ca: [...trustedCertificates(), ...ca] };
     const request = secure ? httpsRequest(url, { ...options, ...trust }) : httpRequest(url, options);
     request.on('error', (error) => fail(reason(error), error));
     request.on('response', (response) => {

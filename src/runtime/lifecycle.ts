@@ -1,4 +1,5 @@
 import type { Log } from '../log.ts';
+import { sleep } from '../sleep.ts';
 
 export type Signal = 'SIGTERM' | 'SIGINT';
 
@@ -33,8 +34,6 @@ const QUIET_MS = 1_000;
 /** Kubernetes kills after 30 s by default; what is left then is for running requests. */
 const LONGEST_MS = 26_000;
 const GRACE_MS = 3_000;
-
-const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
 /**
  * Ends a service so that no request fails: endpoints are removed and connections leave while it still serves, and it

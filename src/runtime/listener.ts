@@ -6,9 +6,9 @@ import {
   type ServerResponse,
 } from 'node:http';
 import { createServer as createHttpsServer, type Server as HttpsServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { Failure } from '../fault.ts';
+import { Failure, faultBody } from '../fault.ts';
 import type { TlsPair } from './tls-files.ts';
 
 /** A listening server that can be drained. */
@@ -69,6 +69,12 @@ export async function listen({ handler, address, port, tls }: ListenerOptions): 
           onRequest,
         );
   server.on('clientError', refuse);
+  // Those that are still in their TLS handshake are not known to closeAllConnections().
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
   await bind(server, address, port);
   return {
     port: (server.address() as AddressInfo).port,
@@ -83,7 +89,9 @@ export async function listen({ handler, address, port, tls }: ListenerOptions): 
     },
     async close(graceMs) {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      const cut = setTimeout(() => server.closeAllConnections(), graceMs);
+      const cut = setTimeout(() => {
+        for (const socket of sockets) socket.destroy();
+      }, graceMs);
       await closed;
       clearTimeout(cut);
     },
@@ -92,9 +100,10 @@ export async function listen({ handler, address, port, tls }: ListenerOptions): 
 
 /** What Node's parser refuses never reaches the handler; it gets the same shape of answer. */
 function refuse(error: NodeJS.ErrnoException, socket: Duplex): void {
-  if (!socket.writable || error.code === 'ECONNRESET') return void socket.destroy();
+  // After a failed handshake nothing can be written.
+  if (!socket.writable || !/^(HPE_|ERR_HTTP_)/.test(error.code ?? '')) return void socket.destroy();
   const [status, reason] = REFUSALS[error.code ?? ''] ?? ['400 Bad Request', 'this is not HTTP'];
-  const body = JSON.stringify({ error: { code: 'bad_request', message: reason } });
+  const body = faultBody({ code: 'bad_request', message: reason });
   const head = `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: ${body.length}`;
   socket.end(`${head}\r\n\r\n${body}`);
 }

@@ -2,7 +2,7 @@ import { createHash, createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFile, realpath } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { createSecureContext } from 'node:tls';
-import { Failure, messageOf } from '../fault.ts';
+import { Failure, messageOf, whyUnreadable } from '../fault.ts';
 import type { Log } from '../log.ts';
 
 /** A certificate chain and its key that were seen to fit. */
@@ -51,9 +51,7 @@ async function readText(path: string): Promise<string> {
   try {
     return await readFile(path, 'utf8');
   } catch (cause) {
-    const code = (cause as NodeJS.ErrnoException).code;
-    const why = code === 'ENOENT' ? 'does not exist' : `cannot be read (${code ?? messageOf(cause)})`;
-    throw new Failure(`the file ${path} ${why}`, { cause });
+    throw new Failure(`the file ${path} ${whyUnreadable(cause)}`, { cause });
   }
 }
 

@@ -5,7 +5,7 @@ import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import { parseArgs } from 'node:util';
 import { createDiscoveryApp } from '../../discovery/app.ts';
 import { createDocuments } from '../../discovery/document.ts';
-import { publicKeysFromPem } from '../../discovery/public-keys.ts';
+import { publicKeysFromPem } from '../../discovery/read-keys.ts';
 import { createDevelopmentIssuer } from '../../src/cli/demo/development-issuer.ts';
 import { POD } from '../../src/cli/demo/manifests.ts';
 import { readManifests } from '../../src/cli/manifest-file.ts';
@@ -109,7 +109,7 @@ const agents: (HttpAgent | HttpsAgent)[] = [];
 
 /** A server of its own on loopback, and a client that asks it over connections that stay open. */
 async function client(handler: RequestListener, tls: boolean, path: string, post?: Buffer): Promise<Work> {
-  const pair = { tls: { ...issuer.server, notAfter: 0 } };
+  const pair = { tls: issuer.server };
   const listener = await listen({ handler, address: '127.0.0.1', port: 0, ...(tls ? pair : {}) });
   listeners.push(listener);
   const agent = tls ? new HttpsAgent({ keepAlive: true, ca: issuer.ca.cert }) : new HttpAgent({ keepAlive: true });

@@ -453,7 +453,7 @@ describe('what is told about requests', () => {
     expect(status).toBe(500);
     expect(headers).toMatchObject({ ...EVERYWHERE, 'cache-control': 'no-store' });
     expect(body.toString()).toBe('{"error":{"code":"internal","message":"internal error"}}');
-    expect(logged).toEqual([['request failed', { reason: 'the reason' }]]);
+    expect(logged).toEqual([['request failed', { err: new Error('the reason') }]]);
     expect(counted).toEqual(['/.well-known/openid-configuration 500']);
   });
 });

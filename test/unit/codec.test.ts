@@ -262,9 +262,12 @@ describe('addresses', () => {
     expect(refused(codec.bindAddress, bad)).toEqual(none(bad));
   });
 
-  test('loopback is localhost, 127.0.0.0/8 and ::1', () => {
-    expect(['localhost', '127.0.0.1', '127.9.9.9', '[::1]'].every(codec.isLoopback)).toBe(true);
-    expect(['localhost.example.com', '128.0.0.1', '127.0.0.1.example.com', '[::2]'].some(codec.isLoopback)).toBe(false);
+  test('an http issuer is safe on loopback only, which is localhost, 127.0.0.0/8 and ::1', () => {
+    const unsafe = (hosts: string[]) => hosts.map((host) => codec.isUnsafeIssuer(`http://${host}/p`));
+    expect(unsafe(['localhost', '127.0.0.1', '127.9.9.9', '[::1]'])).toEqual([false, false, false, false]);
+    const others = ['localhost.example.com', '128.0.0.1', '127.0.0.1.example.com', '[::2]'];
+    expect(unsafe(others)).toEqual(others.map(() => true));
+    expect(codec.isUnsafeIssuer('https://example.com')).toBe(false);
   });
 
   test('an issuer is kept byte for byte', () => {

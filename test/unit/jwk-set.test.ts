@@ -2,7 +2,7 @@ import { createPublicKey } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { createDocument, createDocuments } from '../../discovery/document.ts';
 import { jwkSet } from '../../discovery/jwk-set.ts';
-import { publicKeysFromJwkSet } from '../../discovery/public-keys.ts';
+import { publicKeysFromJwkSet } from '../../discovery/read-keys.ts';
 import { ec, jwk, jwks, published, rsa } from './key-material.ts';
 
 const RSA = published(rsa());

@@ -1,6 +1,6 @@
 import { createHash, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import type { PublicKey } from '../../discovery/public-key.ts';
-import { publicKeysFromPem } from '../../discovery/public-keys.ts';
+import { publicKeysFromPem } from '../../discovery/read-keys.ts';
 
 /** Keys and encodings for the tests of discovery. Every key is made when it is asked for. */
 

@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { clusterIssuer, createClusterSource, type KubeGet } from '../../discovery/key-source/cluster.ts';
+import { discoveredIssuer } from '../../discovery/discovered-issuer.ts';
+import { createClusterSource } from '../../discovery/key-source/cluster.ts';
 import { KeySourceFailure } from '../../discovery/key-source/key-source.ts';
+import type { KubeGet } from '../../src/cluster-issuer.ts';
 import { ec, expectedKid, jwk, jwks, published, rsa } from './key-material.ts';
 
 const RSA = rsa();
@@ -90,7 +92,7 @@ describe('the issuer of a cluster', () => {
     '%s',
     async (issuer) => {
       const { get, requests } = server(200, metadata(issuer));
-      expect(await clusterIssuer(get, signal)).toBe(issuer);
+      expect(await discoveredIssuer(get, false, signal)).toBe(issuer);
       expect(requests).toEqual([
         [
           '/.well-known/openid-configuration',
@@ -106,10 +108,11 @@ describe('the issuer of a cluster', () => {
     ['null', 200, 'null', 'no "issuer" in the answer'],
     ['another type', 200, metadata(1), 'no "issuer" in the answer'],
     ['forbidden', 403, 'secret', 'HTTP 403; the ClusterRole system:service-account-issuer-discovery allows it'],
-    ['no URL', 200, metadata('kubernetes/serviceaccount'), 'the issuer "kubernetes/serviceaccount" is not a URL'],
-    ['a query', 200, metadata('https://h/?a'), 'the issuer "https://h/?a" has a query or a fragment'],
+    ['no URL', 200, metadata('kubernetes/serviceaccount'), 'issuer "kubernetes/serviceaccount" is not a URL'],
+    ['plain http', 200, metadata('http://h'), 'issuer "http://h" is not https; name one with --issuer, or accept it'],
+    ['a query', 200, metadata('https://h/?a'), 'issuer "https://h/?a" has a query or a fragment'],
   ])('%s', async (_, status, body, message) => {
-    const error: unknown = await clusterIssuer(server(status, body).get).catch((thrown) => thrown);
-    expect((error as Error).message).toContain(`GET /.well-known/openid-configuration: ${message}`);
+    const error: unknown = await discoveredIssuer(server(status, body).get, false).catch((thrown) => thrown);
+    expect((error as Error).message).toContain(message);
   });
 });

@@ -117,12 +117,27 @@ describe('flags', () => {
     ).toEqual(['a,b', 'c']);
   });
 
+  test('whose value was forgotten do not take the flag that follows as theirs', () => {
+    expect(problems('webhook', ['--tls-cert', '--tls-key', 'x'])).toEqual([
+      expect.stringContaining('--tls-cert: has no value'),
+    ]);
+    expect(problems('mutate', ['-f', '-o', 'json'])).toEqual([expect.stringContaining('--file: has no value')]);
+    expect(parse('mutate', ['-f', '-']).ok).toBe(true);
+  });
+
+  test('that are wrong together are told beside those that are wrong by themselves', () => {
+    expect(problems('verify', ['x', '--issuer', 'http://a.example', '--audience', ''])).toEqual([
+      expect.stringContaining('--audience: "" is empty'),
+      expect.stringContaining('--issuer: "http://a.example" is not https'),
+    ]);
+  });
+
   test('of key sources may also be separated by commas', () => {
     for (const argv of [
       ['--key-source', 'cluster,files'],
       ['--key-source=cluster', '--key-source', 'files'],
     ]) {
-      const parsed = parse('discovery', argv);
+      const parsed = parse('discovery', [...argv, '--keys', '/keys']);
       expect(parsed.ok && parsed.settings.keySource).toEqual(['cluster', 'files']);
     }
   });
@@ -241,7 +256,7 @@ describe('the config file', () => {
       shutdownDelay: 5,
     });
     const discovery = parse('discovery', ['--issuer', 'http://a.example', ...CONFIG], {
-      file: 'allowHttpIssuer: true\nkeySource: [files, cluster]\nrevoke:\n- 12\n- abc\n',
+      file: 'allowHttpIssuer: true\nkeySource: [files, cluster]\nkeys: /keys\nrevoke:\n- 12\n- abc\n',
     });
     expect(discovery.ok && discovery.settings).toMatchObject({
       allowHttpIssuer: true,

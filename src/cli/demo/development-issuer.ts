@@ -2,6 +2,7 @@ import { createHash, createPrivateKey, createPublicKey, generateKeyPair, randomB
 import { promisify } from 'node:util';
 import { SignJWT } from 'jose';
 import { type CertifiedKey, createCa, createServerCertificate } from '../../certificate.ts';
+import type { TlsPair } from '../../runtime/tls-files.ts';
 
 const HOUR_MS = 3_600_000;
 
@@ -11,7 +12,7 @@ export interface DevelopmentIssuer {
   readonly publicKey: string;
   readonly ca: CertifiedKey;
   /** A certificate for localhost. */
-  readonly server: CertifiedKey;
+  readonly server: TlsPair;
   /** A token as the API server mints it for the kubelet. */
   mint(request: TokenRequest): Promise<string>;
 }
@@ -39,7 +40,7 @@ export async function createDevelopmentIssuer(): Promise<DevelopmentIssuer> {
   // A minute back, for clocks that are behind ours.
   const validity = { notBefore: Date.now() - 60_000, notAfter: Date.now() + 24 * HOUR_MS };
   const ca = createCa({ key: caKey, commonName: 'podpass demo CA', serial: randomBytes(16), ...validity });
-  const server = createServerCertificate(ca, {
+  const certified = createServerCertificate(ca, {
     key: serverKey,
     commonName: 'podpass demo',
     dnsNames: ['localhost'],
@@ -55,7 +56,7 @@ export async function createDevelopmentIssuer(): Promise<DevelopmentIssuer> {
   return {
     publicKey: publicKey.export({ type: 'spki', format: 'pem' }).toString(),
     ca,
-    server,
+    server: { ...certified, notAfter: validity.notAfter },
     // The claims of kubernetes/pkg/serviceaccount/claims.go.
     mint({ issuer, namespace, serviceAccount, pod, audience, expirationSeconds }) {
       const now = Math.floor(Date.now() / 1000);

@@ -1,4 +1,4 @@
-/** What the demo's user writes: a ServiceAccount and a Deployment, each with annotations. */
+/** What the demo's user writes: a ServiceAccount, and the Pod of its Deployment. */
 export const SERVICE_ACCOUNT = `apiVersion: v1
 kind: ServiceAccount
 metadata:

@@ -1,7 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { describeRefused, type KeyReading } from '../../discovery/public-key.ts';
-import { publicKeysFromJwkSet, publicKeysFromPem, publicKeysFromText } from '../../discovery/public-keys.ts';
+import { publicKeysFromJwkSet, publicKeysFromPem, publicKeysFromText } from '../../discovery/read-keys.ts';
 import {
   block,
   certificate,

@@ -28,7 +28,7 @@ export function publicKeysFromPem(text: string, source: string, options: ReadOpt
   const { allowPrivateKeys = false } = options;
   const blocks = pemBlocks(text);
   atMost(blocks.length, source);
-  return sorted(
+  return partition(
     // `openssl ecparam -genkey` puts the curve's name before the key.
     blocks.map((block) => (block.label === 'EC PARAMETERS' ? undefined : pemKey(block, { allowPrivateKeys }))),
     source,
@@ -40,7 +40,7 @@ export function publicKeysFromJwkSet(text: string, source: string): KeyReading {
   const keys = members(text);
   if (keys === undefined) throw new Failure(`${source}: not a JWK Set, which is a JSON object with a list "keys"`);
   atMost(keys.length, source);
-  return sorted(keys.map(jwkKey), source);
+  return partition(keys.map(jwkKey), source);
 }
 
 function members(text: string): readonly unknown[] | undefined {
@@ -59,7 +59,7 @@ function atMost(count: number, source: string): void {
   if (count > MAX_KEYS) throw new Failure(`${source}: has ${count} keys; accepted: at most ${MAX_KEYS}`);
 }
 
-function sorted(judged: readonly (Judged | undefined)[], source: string): KeyReading {
+function partition(judged: readonly (Judged | undefined)[], source: string): KeyReading {
   const keys: PublicKey[] = [];
   const refused: RefusedKey[] = [];
   for (const [index, each] of judged.entries()) {

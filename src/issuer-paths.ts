@@ -10,6 +10,9 @@ export const DOCUMENT_PATHS = {
 
 export type DocumentPath = keyof typeof DOCUMENT_PATHS;
 
+/** Where clients begin: OpenID Connect Discovery 1.0 section 4. */
+export const METADATA_PATH: DocumentPath = '/.well-known/openid-configuration';
+
 /** The API server's own path, and the one that metadata names. */
 export const JWKS_PATH: DocumentPath = '/openid/v1/jwks';
 

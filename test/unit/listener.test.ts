@@ -1,0 +1,40 @@
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { expect, test } from 'vitest';
+import { createCa } from '../../src/certificate.ts';
+import { listen } from '../../src/runtime/listener.ts';
+
+const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+const key = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+const now = Date.now();
+const validity = { notBefore: now - 60_000, notAfter: now + 3_600_000 };
+const pair = createCa({ key, commonName: 'test', serial: randomBytes(16), ...validity });
+const tls = { ...pair, notAfter: validity.notAfter };
+
+test('a connection that never begins its TLS handshake does not hold up the end', async () => {
+  const listener = await listen({ handler: () => {}, address: '127.0.0.1', port: 0, tls });
+  const socket = connect(listener.port, '127.0.0.1');
+  await once(socket, 'connect');
+  const closed = once(
+    socket.on('error', () => {}),
+    'close',
+  );
+  const started = performance.now();
+  await listener.close(200);
+  await closed;
+  expect(performance.now() - started).toBeLessThan(5_000);
+});
+
+test('a connection that never begins its TLS handshake is cut after 10 s', async () => {
+  const listener = await listen({ handler: () => {}, address: '127.0.0.1', port: 0, tls });
+  const socket = connect(listener.port, '127.0.0.1');
+  await once(socket, 'connect');
+  const started = performance.now();
+  await once(
+    socket.on('error', () => {}),
+    'close',
+  );
+  expect(performance.now() - started).toBeGreaterThan(9_000);
+  await listener.close(0);
+});
