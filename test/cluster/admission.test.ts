@@ -334,7 +334,7 @@ describeCluster('admission by a real API server', () => {
     for (const audience of [...API_AUDIENCES, cluster.issuer]) {
       const { status, body } = await cluster.createPod('shop', annotated({ 'podpass.dev/audience.a': audience }));
       expect(status, audience).toBe(422);
-      expect(body.message).toContain(`podpass.dev/audience.a: "${audience}" is an audience of the API server itself`);
+      expect(body.message).toContain(`podpass.dev/audience.a: "${audience}" is reserved: it is the API server`);
     }
     const listed = await cluster.createPod('shop', annotated({ 'podpass.dev/audiences': 'vault inner' }));
     expect(listed.status).toBe(422);
