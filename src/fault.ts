@@ -70,21 +70,28 @@ export class Failure extends Error {
 
 const SHOWN = 100;
 
+// JSON leaves DEL, C1, line separators and the bidirectional controls alone; a terminal does not.
+const UNPRINTABLE = /[\u007f-\u009f\u2028\u2029\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]/g;
+
 /** A value as people and logs may see it: quoted, control characters escaped, at most about 100 characters. */
 export function quote(value: string): string {
   const whole = value.length <= SHOWN ? value : `${value.slice(0, SHOWN)}…`;
-  return JSON.stringify(whole).replace(
-    // JSON leaves DEL, C1, line separators and the bidirectional controls alone; a terminal does not.
-    /[\u007f-\u009f\u2028\u2029\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]/g,
-    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
+  return JSON.stringify(whole).replace(UNPRINTABLE, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
+/** The longest names that Kubernetes has, a prefix and the kind before them. */
+const LONGEST_NAME = 600;
+
+/** A name that somebody else chose, for a message: as it is where it is one, else like a value. */
+export function printable(name: string): string {
+  return name.length <= LONGEST_NAME && !/\p{Cc}/u.test(name) && name.search(UNPRINTABLE) < 0 ? name : quote(name);
 }
 
 /** `Pod shop/web: podpass.dev/expiration: "5m" is too short; accepted: …` */
 export function describe(problem: Problem): string {
   const { object, key, value, wrong, accepted } = problem;
   const found = value === undefined ? '' : `${quote(value)} `;
-  return `${object}: ${key}: ${found}${wrong}; accepted: ${accepted}`;
+  return `${printable(object)}: ${printable(key)}: ${found}${wrong}; accepted: ${accepted}`;
 }
 
 const DESCRIBED = 100;

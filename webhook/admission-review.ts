@@ -26,6 +26,24 @@ export interface AdmissionResponse {
 const API_VERSION = 'admission.k8s.io/v1';
 const KIND = 'AdmissionReview';
 
+/** A UUID has 36; it is logged. */
+const MAX_UID = 128;
+/** An API server takes a Pod of 3 MiB, in which there cannot be more; each takes some 50 bytes of memory. */
+const MAX_VALUES = 3_000_000;
+const SMALL = 1024 * 1024;
+const [COMMA, BRACKET, BRACE] = Buffer.from(',[{');
+
+/** Refuses a large body of very many small values, before its objects fill the memory. */
+function checkSize(body: Buffer): void {
+  if (body.length < SMALL) return;
+  let values = 0;
+  for (let at = 0; at < body.length; at++) {
+    const byte = body[at];
+    if (byte === COMMA || byte === BRACKET || byte === BRACE) values += 1;
+  }
+  if (values > MAX_VALUES) throw new Fault('payload_too_large', `the body has over ${MAX_VALUES} values`);
+}
+
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
@@ -33,6 +51,7 @@ const isObject = (value: unknown): value is Record<string, unknown> =>
 export function parseReview(body: Buffer): AdmissionRequest {
   if (body.length === 0) throw new Fault('bad_request', 'the body is empty');
   if (!isUtf8(body)) throw new Fault('bad_request', 'the body is not UTF-8');
+  checkSize(body);
   let review: unknown;
   try {
     review = JSON.parse(body.toString());
@@ -45,7 +64,9 @@ export function parseReview(body: Buffer): AdmissionRequest {
   }
   const { request } = review;
   if (!isObject(request)) throw new Fault('bad_request', `the ${KIND} has no request`);
-  if (typeof request.uid !== 'string' || request.uid === '') throw new Fault('bad_request', 'the request has no uid');
+  const { uid } = request;
+  if (typeof uid !== 'string' || uid === '') throw new Fault('bad_request', 'the request has no uid');
+  if (uid.length > MAX_UID) throw new Fault('bad_request', `the uid of the request is over ${MAX_UID} characters`);
   return request as unknown as AdmissionRequest;
 }
 

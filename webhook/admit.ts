@@ -1,4 +1,4 @@
-import { describeAll, Fault, type Problem, quote } from '../src/fault.ts';
+import { describeAll, Fault, type Problem, printable, quote } from '../src/fault.ts';
 import type { AdmissionRequest, AdmissionResponse } from './admission-review.ts';
 import type { AnnotationSettings } from './annotations.ts';
 import { isLeftAlone, mutatePod } from './mutate-pod.ts';
@@ -31,7 +31,7 @@ export async function admit(
   const { pod } = reading;
   if (isLeftAlone(pod, settings.annotationPrefix)) return unchanged('a mirror Pod, or left alone by its annotation');
 
-  const namespace = request.namespace || pod.metadata?.namespace || 'default';
+  const namespace = printable(request.namespace || pod.metadata?.namespace || 'default');
   const name = serviceAccountNameOf(pod.spec);
   const lookup = await serviceAccounts.get(namespace, name);
   if (!lookup.found) {
@@ -74,7 +74,7 @@ function isPodCreation({ operation, kind, resource, subResource }: AdmissionRequ
 
 /** A Pod made by a controller has no name yet. */
 function podName(pod: Pod): string {
-  return pod.metadata?.name || pod.metadata?.generateName || '(unnamed)';
+  return printable(pod.metadata?.name || pod.metadata?.generateName || '(unnamed)');
 }
 
 /** The API server cuts a warning after 256 characters: apiserver/pkg/endpoints/filters/warning.go. */

@@ -279,7 +279,7 @@ function tokenOptions(
       else if (entry.on === 'Pod' || !inherited.has(name)) {
         // An option of the ServiceAccount for a token of its own that the Pod has removed is ignored.
         const accepted =
-          declared.size === 0 ? 'none, as no audience is asked for' : `the name of a token: ${some(declared.keys())}`;
+          declared.size === 0 ? 'none, as no audience is asked for' : `the name of a token: ${some(declared)}`;
         problems.push(problem(entry, `is for a token ${quote(name)} that does not exist`, accepted));
       }
     }
@@ -331,10 +331,9 @@ function containerLists(
   const own = [...options.all('containers')].map(([token, entry]) => [token, include(entry)] as const);
   const skip = effective.plain('skip-containers');
   const skipped = new Set(listItems(skip?.value ?? ''));
-  for (const name of skipped) {
-    if (skip?.on === 'Pod' && !present.has(name)) {
-      warnings.push(`${skip.object}: ${skip.key}: ${quote(name)} is not a container of this Pod`);
-    }
+  const absent = new Set(skip?.on === 'Pod' ? [...skipped].filter((name) => !present.has(name)) : []);
+  if (skip !== undefined && absent.size > 0) {
+    warnings.push(`${skip.object}: ${skip.key}: ${some(absent)}: no such container in this Pod`);
   }
   const without = (names: readonly string[]) => new Set(names.filter((name) => !skipped.has(name)));
   // Tokens without containers of their own share one set.
@@ -358,10 +357,17 @@ function problem(entry: Written, wrong: string, accepted: string): Problem {
   return { object: entry.object, key: entry.key, value: entry.value, wrong, accepted };
 }
 
+const SHOWN_NAMES = 10;
+
 /** The first names of many, for a message. */
-function some(names: Iterable<string>): string {
-  const all = [...names].filter((name) => name !== '');
-  return `${all.slice(0, 10).map(quote).join(', ')}${all.length > 10 ? ` and ${all.length - 10} more` : ''}`;
+function some(names: { readonly size: number; keys(): Iterable<string> }): string {
+  const shown: string[] = [];
+  for (const name of names.keys()) {
+    if (shown.length === SHOWN_NAMES) break;
+    if (name !== '') shown.push(quote(name));
+  }
+  const more = names.size - shown.length;
+  return `${shown.join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
 }
 
 /** The value of an annotation, or `undefined` where there is none or it is a problem, which is then added. */

@@ -1,5 +1,5 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
-import { Fault, faultBody } from '../src/fault.ts';
+import { Fault, faultBody, printable } from '../src/fault.ts';
 import type { Log } from '../src/log.ts';
 import { type AdmissionRequest, parseReview, reviewOf } from './admission-review.ts';
 import type { Admission, AdmissionResult } from './admit.ts';
@@ -71,11 +71,21 @@ function route({ method, url = '' }: IncomingMessage): void {
 }
 
 /** Of a problem the log has only where it is: its value may be a token that was put into the wrong place. */
-function logAdmission(log: Log, { uid, namespace }: AdmissionRequest, { result, reason, problems }: Admission): void {
-  const fields = { uid, namespace, result, reason };
+function logAdmission(
+  log: Log,
+  { uid, namespace = '' }: AdmissionRequest,
+  { result, reason, problems }: Admission,
+): void {
+  const fields = { uid, namespace: printable(String(namespace)), result, reason };
   if (problems === undefined) log.debug(fields, 'admission');
   else
-    log.info({ ...fields, problems: problems.slice(0, 20).map(({ object, key }) => ({ object, key })) }, 'admission');
+    log.info(
+      {
+        ...fields,
+        problems: problems.slice(0, 20).map(({ object, key }) => ({ object: printable(object), key: printable(key) })),
+      },
+      'admission',
+    );
 }
 
 function send(

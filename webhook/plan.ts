@@ -92,8 +92,9 @@ export function planInjection(pod: Pod, object: string, reading: Reading, inject
   const { volumes, containers } = wishes;
   const there = containers.map((wish) => compare(wish, object, reading, isWindows(pod.spec)));
   const taken = foreignVolumes(pod, object, volumes);
+  const names = new Set((pod.spec.volumes ?? []).map(({ name }) => name));
   const plan = {
-    volumes: [...volumes.values()].filter(({ name }) => !pod.spec.volumes?.some((volume) => volume.name === name)),
+    volumes: [...volumes.values()].filter(({ name }) => !names.has(name)),
     containers: there.flatMap(({ missing }) => missing ?? []),
     tokens: seen,
     problems: taken.concat(
@@ -111,7 +112,7 @@ export function planInjection(pod: Pod, object: string, reading: Reading, inject
 const MAX_ADDITIONS = 25_000;
 
 function tooManyAdditions(object: string): Problem {
-  const wrong = `mounts and variables or more would be added to the containers`;
+  const wrong = 'tokens, mounts and variables or more would be added';
   return {
     object,
     key: 'spec',
@@ -132,19 +133,23 @@ function wishesOf(
       variable === undefined ? [] : [[name, { name: variable, value: pathInContainer(path, name, windows) }] as const],
     ),
   );
+  // Most tokens are for the same containers; those that are form a group and are looked at together.
+  const groups = [...new Set(tokens.map((token) => token.containers))];
   // Containers with the same tokens share a volume, which is made once.
   const bySet = new Map<string, { volume: Volume; env: readonly EnvVar[] }>();
   const containers: ContainerWish[] = [];
   let additions = 0;
   for (const place of places) {
-    const set = tokens.filter((token) => token.containers.has(place.container.name));
-    if (set.length === 0) continue;
-    const key = set.map(({ name }) => name).join('/');
-    const shared = bySet.get(key) ?? {
-      volume: volumeOf(set, tokens),
-      env: set.flatMap(({ name }) => env.get(name) ?? []),
-    };
-    bySet.set(key, shared);
+    const own = new Set(groups.filter((group) => group.has(place.container.name)));
+    if (own.size === 0) continue;
+    const key = groups.map((group) => (own.has(group) ? '1' : '0')).join('');
+    let shared = bySet.get(key);
+    if (shared === undefined) {
+      const set = tokens.filter((token) => own.has(token.containers));
+      shared = { volume: volumeOf(set, tokens), env: set.flatMap(({ name }) => env.get(name) ?? []) };
+      bySet.set(key, shared);
+      additions += set.length;
+    }
     additions += 1 + shared.env.length;
     if (additions > MAX_ADDITIONS) return undefined;
     containers.push({ place, mount: { name: shared.volume.name, mountPath: path, readOnly: true }, env: shared.env });

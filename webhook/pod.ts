@@ -1,3 +1,5 @@
+import { quote } from '../src/fault.ts';
+
 /**
  * The parts of a Pod that are read here. Everything else stays raw and is never written again: a typed round trip would
  * drop the fields that are newer than the types.
@@ -82,7 +84,7 @@ const record =
 
 const strings: Check = (value, path) =>
   isObject(value)
-    ? first(Object.entries(value), ([key, item]) => string(item, `${path}[${JSON.stringify(key)}]`))
+    ? first(Object.entries(value), ([key, item]) => string(item, `${path}[${quote(key)}]`))
     : `${path} must be an object`;
 
 const list =

@@ -2,8 +2,10 @@ import { jwkSet } from '../../discovery/jwk-set.ts';
 import { createClusterSource } from '../../discovery/key-source/cluster.ts';
 import { createFilesSource } from '../../discovery/key-source/files.ts';
 import { KeySourceFailure } from '../../discovery/key-source/key-source.ts';
+import { mergeKeys } from '../../discovery/merge-keys.ts';
 import { describeRefused, type KeyReading } from '../../discovery/public-key.ts';
 import type { CommandSettings } from '../catalog/commands.ts';
+import { quote } from '../fault.ts';
 import type { Terminal } from './terminal.ts';
 
 type Settings = CommandSettings<'jwks'>;
@@ -11,6 +13,9 @@ type Settings = CommandSettings<'jwks'>;
 export async function runJwks(settings: Settings, terminal: Terminal): Promise<number> {
   const { reading, fault } = await read(settings, terminal);
   for (const refused of reading.refused) terminal.err(`refused: ${describeRefused(refused)}\n`);
+  for (const kid of mergeKeys(reading.keys).conflicts) {
+    terminal.err(`warning: the kid ${quote(kid)} has more than one key; the last one counts\n`);
+  }
   if (fault !== undefined) terminal.err(`podpass jwks: ${fault}\n`);
   if (reading.keys.length > 0) terminal.out(`${JSON.stringify(jwkSet(reading.keys), undefined, 2)}\n`);
   return reading.refused.length === 0 && fault === undefined ? 0 : 1;

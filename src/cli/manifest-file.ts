@@ -1,4 +1,4 @@
-import { Document, isAlias, isSeq, parseAllDocuments, visit } from 'yaml';
+import { Document, isAlias, isSeq, parseAllDocuments, type ScalarTag, visit } from 'yaml';
 import { Failure } from '../fault.ts';
 import type { AddOperation } from '../json-patch.ts';
 
@@ -28,17 +28,25 @@ export interface ManifestObject {
   toJSON(): unknown;
 }
 
+const NUMBERS: ReadonlySet<string> = new Set(['tag:yaml.org,2002:int', 'tag:yaml.org,2002:float']);
+
+const asWritten =
+  (tag: ScalarTag): NonNullable<ScalarTag['stringify']> =>
+  (item, ...rest) =>
+    item.source ?? tag.stringify?.(item, ...rest) ?? String(item.value);
+
 /**
  * YAML 1.1 as Kubernetes reads it (sigs.k8s.io/yaml): `0644` is octal and `yes` a boolean, but `10:30` is no number and
  * a date is no date.
  */
 const READ = {
   version: '1.1',
+  // A number may be larger than JavaScript's, and is written again as it was.
+  intAsBigInt: true,
   customTags: (tags: unknown[]) =>
-    tags.filter((tag) => {
-      const { format, tag: name } = tag as { format?: string; tag?: string };
-      return format !== 'TIME' && name !== 'tag:yaml.org,2002:timestamp';
-    }),
+    (tags as ScalarTag[])
+      .filter(({ format, tag }) => format !== 'TIME' && tag !== 'tag:yaml.org,2002:timestamp')
+      .map((tag) => (NUMBERS.has(tag.tag) ? { ...tag, stringify: asWritten(tag) } : tag)),
 } as const;
 const WRITE = { lineWidth: 0 } as const;
 /** What was shared by alias is written out at each place. */
@@ -74,7 +82,7 @@ function editable(parsed: Document, source: string, indentSeq: boolean): Editabl
   let document = parsed;
   let value: unknown;
   try {
-    value = document.toJS();
+    value = plainNumbers(document.toJS());
   } catch (cause) {
     // Aliases that unfold without end.
     throw new Failure(`${source} cannot be read: ${(cause as Error).message}`, { cause });
@@ -91,7 +99,10 @@ function editable(parsed: Document, source: string, indentSeq: boolean): Editabl
     yaml: () =>
       at.length === 0 ? document.toString(write) : new Document(document.getIn(at), READ as never).toString(write),
     toJSON() {
-      const inner = at.reduce((outer, key) => (outer as Record<string | number, unknown>)[key], document.toJS());
+      const inner = at.reduce(
+        (outer, key) => (outer as Record<string | number, unknown>)[key],
+        plainNumbers(document.toJS()),
+      );
       return { apiVersion: item.apiVersion, kind: item.kind, ...(inner as object) };
     },
   });
@@ -102,16 +113,17 @@ function objectsIn(
   value: unknown,
   source: string,
   object: (item: Record<string, unknown>, at: Path) => ManifestObject,
+  at: Path = [],
 ): ManifestObject[] {
   if (!isObject(value)) throw new Failure(`${source} is not a Kubernetes object`);
   const { kind, items } = value;
-  if (typeof kind !== 'string' || !kind.endsWith('List') || items === undefined) return [object(value, [])];
+  if (typeof kind !== 'string' || !kind.endsWith('List') || items === undefined) return [object(value, at)];
   if (!Array.isArray(items)) throw new Failure(`${source}: the items of the ${kind} are not a list`);
   // The items of a PodList say neither apiVersion nor kind.
   const type = kind === 'List' ? {} : { apiVersion: value.apiVersion, kind: kind.slice(0, -'List'.length) };
-  return items.map((item: unknown, index) => {
+  return items.flatMap((item: unknown, index) => {
     if (!isObject(item)) throw new Failure(`${source}: item ${index + 1} of the ${kind} is not an object`);
-    return object({ ...type, ...item }, ['items', index]);
+    return objectsIn({ ...type, ...item }, source, object, [...at, 'items', index]);
   });
 }
 
@@ -125,6 +137,14 @@ function identify(item: Record<string, unknown>) {
     namespace: typeof metadata.namespace === 'string' && metadata.namespace !== '' ? metadata.namespace : 'default',
     name: typeof name === 'string' ? name : '(unnamed)',
   };
+}
+
+/** Whole numbers as JavaScript has them, but for those that it would change. */
+function plainNumbers(value: unknown): unknown {
+  if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : value;
+  if (Array.isArray(value)) return value.map(plainNumbers);
+  if (!isObject(value)) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, plainNumbers(item)]));
 }
 
 const isObject = (value: unknown): value is Record<string, unknown> =>

@@ -162,7 +162,11 @@ function print(file: ManifestFile, results: readonly Result[], output: CommandSe
   return json(objects.length === 1 ? objects[0] : { apiVersion: 'v1', kind: 'List', items: objects });
 }
 
-const json = (value: unknown) => `${JSON.stringify(value, undefined, 2)}\n`;
+/** JSON with whole numbers of any size, for which JSON.stringify has no way. */
+function json(value: unknown): string {
+  const marked = JSON.stringify(value, (_, item) => (typeof item === 'bigint' ? `\u0001${item}\u0001` : item), 2);
+  return `${marked.replace(/"\\u0001(-?\d+)\\u0001"/g, '$1')}\n`;
+}
 
 function patches(results: readonly Result[]): unknown {
   const [only] = results;

@@ -49,14 +49,21 @@ export async function verifyToken(token: string, { issuer, audience, ca }: Expec
     throw new Failure(`${documentUrl} says that its issuer is ${show(document.issuer)}, not ${quote(issuer)}`);
   }
   const { jwks_uri: jwksUrl } = document;
-  if (typeof jwksUrl !== 'string' || !URL.canParse(jwksUrl)) throw new Failure(`${documentUrl} has no jwks_uri`);
+  if (typeof jwksUrl !== 'string' || !URL.canParse(jwksUrl) || !/^https?:$/.test(new URL(jwksUrl).protocol)) {
+    throw new Failure(`${documentUrl} has no jwks_uri that is an https URL`);
+  }
   if (issuer.startsWith('https:') && !jwksUrl.startsWith('https:'))
     throw new Failure(`${documentUrl} has a jwks_uri that is not https`);
   const jwks = await getJson(jwksUrl, { ca, accept: 'application/jwk-set+json, application/json' });
   if (!Array.isArray(jwks.keys)) throw new Failure(`${jwksUrl} is not a JWK Set`);
   try {
     const keys = createLocalJWKSet(jwks as unknown as JSONWebKeySet);
-    const { payload } = await jwtVerify(token, keys, { issuer, audience, algorithms: ALGORITHMS });
+    const { payload } = await jwtVerify(token, keys, {
+      issuer,
+      audience,
+      algorithms: ALGORITHMS,
+      requiredClaims: ['exp', 'sub'],
+    });
     return payload;
   } catch (error) {
     throw new Failure(explain(error, token, header, { issuer, audience }, jwks.keys, jwksUrl), { cause: error });
@@ -89,7 +96,7 @@ function explain(
   token: string,
   header: { kid?: string; alg?: string },
   { issuer, audience }: Expectation,
-  keys: readonly { kid?: unknown }[],
+  keys: readonly { kid?: unknown; use?: unknown; alg?: unknown }[],
   jwksUrl: string,
 ): string {
   const claims = decodeJwt(token);
@@ -103,6 +110,10 @@ function explain(
     if (error.claim === 'nbf') return `the token is not valid before ${date(claims.nbf)}`;
   }
   if (error instanceof errors.JWKSNoMatchingKey) {
+    const same = keys.find(({ kid }) => kid !== undefined && kid === header.kid);
+    if (same !== undefined) {
+      return `the key ${show(header.kid)} of ${jwksUrl} is for ${show(same.use)} with ${show(same.alg)}, and the token is signed with ${show(header.alg)}`;
+    }
     const kids = keys.map(({ kid }) => show(kid)).join(', ');
     return `the token is signed with the key ${show(header.kid)} (${show(header.alg)}), but ${jwksUrl} has ${kids || 'no keys'}`;
   }

@@ -36,6 +36,8 @@ const KEEP_ALIVE_MS = 120_000;
 const HEADERS_MS = 10_000;
 const REQUEST_MS = 15_000;
 const HANDSHAKE_MS = 10_000;
+/** For a refusal to reach its client. */
+const LINGER_MS = 1_000;
 /** Node looks at the two timeouts above this often; its own 30 s would make both coarse. */
 const CHECK_MS = 1_000;
 
@@ -105,7 +107,9 @@ function refuse(error: NodeJS.ErrnoException, socket: Duplex): void {
   const [status, reason] = REFUSALS[error.code ?? ''] ?? ['400 Bad Request', 'this is not HTTP'];
   const body = faultBody({ code: 'bad_request', message: reason });
   const head = `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: ${body.length}`;
-  socket.end(`${head}\r\n\r\n${body}`);
+  // Without this the connection stays half open for as long as the client likes.
+  socket.end(`${head}\r\n\r\n${body}`, () => socket.destroy());
+  setTimeout(() => socket.destroy(), LINGER_MS).unref();
 }
 
 const REFUSALS: Readonly<Record<string, readonly [string, string]>> = {

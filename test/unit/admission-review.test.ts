@@ -103,3 +103,14 @@ describe('the answer', () => {
     );
   });
 });
+
+test('a large body of very many values is refused before it is parsed', () => {
+  const body = Buffer.from(`{"x":[${'{},'.repeat(3_000_001)}0]}`);
+  expect(() => parseReview(body)).toThrow('the body has over 3000000 values');
+});
+
+test('an uid is as long as one, as it is logged', () => {
+  const request = { uid: 'u'.repeat(129) };
+  const body = Buffer.from(JSON.stringify({ apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', request }));
+  expect(() => parseReview(body)).toThrow('the uid of the request is over 128 characters');
+});

@@ -195,3 +195,14 @@ test.each([
   expect(() => read(text)).toThrow(Failure);
   expect(() => read(text)).toThrow(/pods\.yaml/);
 });
+
+test('numbers are written again as they were, whatever JavaScript makes of them', () => {
+  const text = 'kind: Foo\nspec: { big: 12345678901234567890, under: 1_000, huge: 1e400, mode: 0644, half: 1.50 }\n';
+  expect(read(text).yaml()).toBe(text);
+});
+
+test('a List in a List has its objects too', () => {
+  const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'a' } };
+  const text = JSON.stringify({ kind: 'List', items: [{ kind: 'List', items: [pod] }] });
+  expect(read(text).objects.map(({ kind, name }) => `${kind} ${name}`)).toEqual(['Pod a']);
+});

@@ -1,0 +1,63 @@
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { silentLog } from '../../src/log.ts';
+import { type Listener, listen } from '../../src/runtime/listener.ts';
+import { createWebhookApp } from '../../webhook/app.ts';
+import { createBodyReader } from '../../webhook/body.ts';
+
+let listener: Listener;
+
+beforeAll(async () => {
+  const admit = async () => ({ response: { allowed: true }, result: 'unchanged' as const, reason: '' });
+  const handler = createWebhookApp({ admit, onAdmission() {}, log: silentLog, bodies: createBodyReader(4_000, 6_000) });
+  listener = await listen({ handler, address: '127.0.0.1', port: 0 });
+});
+
+afterAll(() => listener.close(0));
+
+async function open(text: string): Promise<{ socket: Socket; received: () => string }> {
+  // As a client that never closes its own half.
+  const socket = connect({ port: listener.port, host: '127.0.0.1', allowHalfOpen: true });
+  let received = '';
+  socket.on('data', (chunk) => {
+    received += chunk;
+  });
+  socket.on('error', () => {});
+  await once(socket, 'connect');
+  socket.write(text);
+  return { socket, received: () => received };
+}
+
+const post = (length: number, type = 'application/json') =>
+  `POST /mutate HTTP/1.1\r\nHost: x\r\nContent-Type: ${type}\r\nContent-Length: ${length}\r\n\r\n`;
+
+test('what is no HTTP is answered, and its connection ended', async () => {
+  const { socket, received } = await open('nonsense\r\n\r\n');
+  await once(socket, 'end');
+  expect(received()).toMatch(/^HTTP\/1\.1 400 [\s\S]*\{"error":\{"code":"bad_request"/);
+  socket.destroy();
+});
+
+test('a refused request gets its own answer without having sent its whole body', async () => {
+  const started = performance.now();
+  const { socket, received } = await open(post(1_000, 'text/plain'));
+  await once(socket, 'data');
+  expect(received()).toMatch(/^HTTP\/1\.1 415 /);
+  expect(performance.now() - started).toBeLessThan(5_000);
+  socket.destroy();
+});
+
+test('a body that never ends gives back what it held when its time is over', async () => {
+  const review = JSON.stringify({ apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', request: { uid: 'u' } });
+  const send = async () => {
+    const { socket, received } = await open(post(review.length) + review);
+    await once(socket, 'data');
+    socket.destroy();
+    return received().split('\r\n')[0];
+  };
+  const slow = await Promise.all([1, 2].map(() => open(`${post(3_500)}${' '.repeat(2_990)}`)));
+  await expect.poll(send, { timeout: 5_000 }).toBe('HTTP/1.1 429 Too Many Requests');
+  await expect.poll(send, { timeout: 25_000, interval: 500 }).toBe('HTTP/1.1 200 OK');
+  for (const { socket } of slow) socket.destroy();
+});
