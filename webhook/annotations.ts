@@ -1,13 +1,6 @@
-import {
-  annotationKey,
-  annotationRows,
-  type NamedKey,
-  nearestAnnotation,
-  type PlainKey,
-} from '../src/catalog/annotations.ts';
+import { annotationRows, type NamedKey } from '../src/catalog/annotations.ts';
 import {
   audience,
-  type Codec,
   environmentVariable,
   fileNameOf,
   listItems,
@@ -16,6 +9,15 @@ import {
   tokenLifetime,
 } from '../src/codec.ts';
 import { type Problem, quote } from '../src/fault.ts';
+import {
+  type Annotated,
+  type Effective,
+  effectiveAnnotations,
+  parseWritten as parse,
+  problemAt as problem,
+  type Written,
+  writtenAnnotations,
+} from './effective-annotations.ts';
 
 /** A token that a Pod is to get: one ServiceAccountTokenProjection, and who sees it. */
 export interface Token {
@@ -28,12 +30,6 @@ export interface Token {
   readonly variable?: string;
   /** Names of the containers that see the token; may be empty. */
   readonly containers: ReadonlySet<string>;
-}
-
-/** Something that carries annotations, and how messages name it: `Pod shop/web`. */
-export interface Annotated {
-  readonly object: string;
-  readonly annotations: Readonly<Record<string, string>>;
 }
 
 export interface AnnotationSettings {
@@ -56,15 +52,6 @@ export interface Reading {
   readonly warnings: readonly string[];
 }
 
-/** An annotation in effect, and where it was written. */
-interface Written {
-  readonly on: 'Pod' | 'ServiceAccount';
-  readonly object: string;
-  /** The whole key, prefix included. */
-  readonly key: string;
-  readonly value: string;
-}
-
 /** True where the annotations say `inject: "false"`, which stops all further reading. */
 export function isOptedOut(annotations: Readonly<Record<string, string>>, prefix: string): boolean {
   return annotations[`${prefix}/inject`]?.trim() === 'false';
@@ -82,17 +69,17 @@ export function readAnnotations(
 ): Reading | undefined {
   const problems: Problem[] = [];
   const warnings: string[] = [];
-  const own = written('Pod', pod, settings.annotationPrefix);
-  const inherited = serviceAccount && written('ServiceAccount', serviceAccount, settings.annotationPrefix);
-  const effective = merge(own.entries, inherited?.entries);
-  const inject = effective.plain('inject');
+  const own = writtenAnnotations('Pod', pod, settings.annotationPrefix);
+  const inherited = serviceAccount && writtenAnnotations('ServiceAccount', serviceAccount, settings.annotationPrefix);
+  const effective = effectiveAnnotations(own.entries, inherited?.entries);
+  const inject = effective.get('inject');
   if (inject?.value === 'false') return undefined;
   warnings.push(...own.warnings, ...(inherited?.warnings ?? []));
   if (inject !== undefined && inject.value !== 'true') {
     problems.push(problem(inject, 'is neither "true" nor "false"', '"true" or "false"'));
   }
-  const defaultLifetime = parse(effective.plain('expiration'), tokenLifetime, problems) ?? settings.tokenExpiration;
-  const folder = effective.plain('mount-path');
+  const defaultLifetime = parse(effective.get('expiration'), tokenLifetime, problems) ?? settings.tokenExpiration;
+  const folder = effective.get('mount-path');
   const path = parse(folder, mountPath, problems) ?? settings.mountPath;
   const from = folder ?? { object: pod.object, key: `${settings.annotationPrefix}/mount-path` };
   const mountPathAt = { path, object: from.object, key: from.key };
@@ -102,9 +89,11 @@ export function readAnnotations(
     problems.push(tooManyTokens(pod, declared.size));
     return { tokens: [], mountPath: mountPathAt, problems, warnings };
   }
-  const removed =
-    inherited === undefined ? new Set<string>() : new Set(declaredTokens(merge(inherited.entries)).keys());
-  const options = tokenOptions(effective, declared, removed, problems);
+  const inheritedTokens =
+    inherited === undefined
+      ? new Set<string>()
+      : new Set(declaredTokens(effectiveAnnotations(inherited.entries)).keys());
+  const options = tokenOptions(effective, declared, inheritedTokens, problems);
   const shared = containerLists(effective, options, new Set(containers), problems, warnings);
   const variables = new Map<string, Written>();
   const tokens: Token[] = [];
@@ -126,59 +115,19 @@ export function readAnnotations(
   return { tokens, mountPath: mountPathAt, problems, warnings };
 }
 
-// ---- keys ------------------------------------------------------------------------------------------------------------
+// ---- messages --------------------------------------------------------------------------------------------------------
 
-/** The API server passes on 4 KiB of warnings: apiserver/pkg/endpoints/filters/warning.go. */
-const MAX_UNKNOWN = 20;
+const SHOWN_NAMES = 10;
 
-type Entries = ReadonlyMap<string, Written>;
-
-/** The annotations under the prefix by their name part, and a warning for each that no row of the catalog has. */
-function written(on: Written['on'], from: Annotated, prefix: string): { entries: Entries; warnings: string[] } {
-  const entries = new Map<string, Written>();
-  const unknown: string[] = [];
-  for (const [key, value] of Object.entries(from.annotations)) {
-    if (!key.startsWith(`${prefix}/`)) continue;
-    const name = key.slice(prefix.length + 1);
-    const parts = annotationKey(name);
-    if (parts === undefined || (parts.key === 'injected' && on !== 'Pod')) unknown.push(name);
-    else entries.set(name, { on, object: from.object, key, value: value.trim() });
+/** The first names of many, for a message. */
+function some(names: { readonly size: number; keys(): Iterable<string> }): string {
+  const shown: string[] = [];
+  for (const name of names.keys()) {
+    if (shown.length === SHOWN_NAMES) break;
+    if (name !== '') shown.push(quote(name));
   }
-  const warnings = unknown.slice(0, MAX_UNKNOWN).map((name) => {
-    const nearest = `${prefix}/${nearestAnnotation(name)}`;
-    // The object comes last: the API server cuts long warnings.
-    return `${quote(`${prefix}/${name}`)} is not known and does nothing; did you mean ${quote(nearest)}? (${from.object})`;
-  });
-  if (unknown.length > MAX_UNKNOWN)
-    warnings.push(`${from.object}: ${unknown.length - MAX_UNKNOWN} more keys are not known`);
-  return { entries, warnings };
-}
-
-/** The annotations in effect. */
-interface Effective {
-  plain(key: PlainKey): Written | undefined;
-  /** All annotations of the family, by token name. */
-  named(key: NamedKey): Iterable<readonly [string, Written]>;
-}
-
-const LISTS: ReadonlySet<string> = new Set<PlainKey | NamedKey>(['audiences', 'containers', 'skip-containers']);
-
-/** An empty value is as good as none, and so is a list without items. */
-function isEmpty(name: string, entry: Written): boolean {
-  return entry.value === '' || (LISTS.has(annotationKey(name)?.key ?? '') && listItems(entry.value).length === 0);
-}
-
-function merge(winner: Entries, other: Entries = new Map()): Effective {
-  const entries = [...new Map([...other, ...winner])].filter(([name, entry]) => !isEmpty(name, entry));
-  const plain = new Map<string, Written>(entries);
-  return {
-    plain: (key) => plain.get(key),
-    named: (key) =>
-      entries.flatMap(([name, entry]) => {
-        const parts = annotationKey(name);
-        return parts?.name !== undefined && parts.key === key ? [[parts.name, entry] as const] : [];
-      }),
-  };
+  const more = names.size - shown.length;
+  return `${shown.join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
 }
 
 // ---- tokens ----------------------------------------------------------------------------------------------------------
@@ -215,11 +164,11 @@ function declaredTokens(effective: Effective): Map<string, Origin[]> {
     if (origins === undefined) tokens.set(name, [origin]);
     else origins.push(origin);
   };
-  const audiences = effective.plain('audiences');
+  const audiences = effective.get('audiences');
   for (const item of listItems(audiences?.value ?? '')) {
     if (audiences !== undefined) declare(fileNameOf(item), { from: audiences, audience: item, chosenName: false });
   }
-  for (const [name, from] of effective.named('audience'))
+  for (const [name, from] of effective.ofTokens('audience'))
     declare(name, { from, audience: from.value, chosenName: true });
   return tokens;
 }
@@ -274,7 +223,7 @@ function tokenOptions(
   for (const family of OPTION_KEYS) {
     const options = new Map<string, Written>();
     families.set(family, options);
-    for (const [name, entry] of effective.named(family)) {
+    for (const [name, entry] of effective.ofTokens(family)) {
       if (declared.has(name)) options.set(name, entry);
       else if (entry.on === 'Pod' || !inherited.has(name)) {
         // An option of the ServiceAccount for a token of its own that the Pod has removed is ignored.
@@ -326,10 +275,10 @@ function containerLists(
     }
     return names.filter((name) => present.has(name));
   };
-  const common = effective.plain('containers');
+  const common = effective.get('containers');
   const all = common === undefined ? [...present] : include(common);
   const own = [...options.all('containers')].map(([token, entry]) => [token, include(entry)] as const);
-  const skip = effective.plain('skip-containers');
+  const skip = effective.get('skip-containers');
   const skipped = new Set(listItems(skip?.value ?? ''));
   const absent = new Set(skip?.on === 'Pod' ? [...skipped].filter((name) => !present.has(name)) : []);
   if (skip !== undefined && absent.size > 0) {
@@ -346,35 +295,7 @@ function containerLists(
 function idleOptions(effective: Effective): string[] {
   const keys = ['expiration', 'containers', 'skip-containers', 'mount-path'] as const;
   return keys.flatMap((key) => {
-    const entry = effective.plain(key);
+    const entry = effective.get(key);
     return entry?.on === 'Pod' ? [`${entry.object}: ${entry.key} does nothing, as no audience is asked for`] : [];
   });
-}
-
-// ---- values ----------------------------------------------------------------------------------------------------------
-
-function problem(entry: Written, wrong: string, accepted: string): Problem {
-  return { object: entry.object, key: entry.key, value: entry.value, wrong, accepted };
-}
-
-const SHOWN_NAMES = 10;
-
-/** The first names of many, for a message. */
-function some(names: { readonly size: number; keys(): Iterable<string> }): string {
-  const shown: string[] = [];
-  for (const name of names.keys()) {
-    if (shown.length === SHOWN_NAMES) break;
-    if (name !== '') shown.push(quote(name));
-  }
-  const more = names.size - shown.length;
-  return `${shown.join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
-}
-
-/** The value of an annotation, or `undefined` where there is none or it is a problem, which is then added. */
-function parse<T>(entry: Written | undefined, codec: Codec<T>, problems: Problem[]): T | undefined {
-  if (entry === undefined) return undefined;
-  const result = codec.parse(entry.value);
-  if (result.ok) return result.value;
-  problems.push(problem(entry, result.wrong, codec.accepted));
-  return undefined;
 }

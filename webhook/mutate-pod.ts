@@ -1,6 +1,7 @@
 import type { Problem } from '../src/fault.ts';
 import type { AddOperation } from '../src/json-patch.ts';
-import { type Annotated, type AnnotationSettings, isOptedOut, readAnnotations, type Token } from './annotations.ts';
+import { type AnnotationSettings, isOptedOut, readAnnotations, type Token } from './annotations.ts';
+import type { Annotated } from './effective-annotations.ts';
 import { patchOf } from './patch.ts';
 import { planInjection } from './plan.ts';
 import { containerPlaces, isMirror, type Pod } from './pod.ts';

@@ -10,6 +10,8 @@ export interface AnnotationRow {
   /** Where it may be written; `podpass` itself writes `injected`. */
   readonly on: 'Pod, ServiceAccount' | 'Pod, by podpass';
   readonly value: string;
+  /** The value is a list; one without items counts as empty. */
+  readonly list?: true;
   readonly meaning: string;
   readonly example: string;
 }
@@ -22,6 +24,7 @@ export const annotationRows = [
     named: false,
     on: onBoth,
     value: 'a list of audiences',
+    list: true,
     meaning: 'one token each, in a file named after the audience',
     example: 'https://api.example.com, vault',
   },
@@ -62,6 +65,7 @@ export const annotationRows = [
     named: false,
     on: onBoth,
     value: 'a list of containers',
+    list: true,
     meaning: 'only these containers see the tokens',
     example: 'web, migrate',
   },
@@ -70,6 +74,7 @@ export const annotationRows = [
     named: true,
     on: onBoth,
     value: 'a list of containers',
+    list: true,
     meaning: 'only these containers see this token; replaces `containers` for it',
     example: 'web',
   },
@@ -78,6 +83,7 @@ export const annotationRows = [
     named: false,
     on: onBoth,
     value: 'a list of containers',
+    list: true,
     meaning: 'these containers see no token, whatever else is written',
     example: 'log-shipper',
   },
@@ -127,6 +133,12 @@ export function annotationKey(written: string): AnnotationKey | undefined {
   const dot = written.indexOf('.');
   const named = annotationRows.find((row) => row.named && row.key === written.slice(0, dot));
   return dot < 0 || named === undefined ? undefined : { key: named.key as NamedKey, name: written.slice(dot + 1) };
+}
+
+/** True where the value of such an annotation is a list. */
+export function isList({ key, name }: AnnotationKey): boolean {
+  const rows: readonly AnnotationRow[] = annotationRows;
+  return rows.some((row) => row.key === key && row.named === (name !== undefined) && row.list === true);
 }
 
 /** The known key that is least unlike an unknown one, with the token's name kept: `expiry.api` → `expiration.api`. */

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
-import type { Annotated, AnnotationSettings } from '../../webhook/annotations.ts';
+import type { AnnotationSettings } from '../../webhook/annotations.ts';
+import type { Annotated } from '../../webhook/effective-annotations.ts';
 import { mutatePod } from '../../webhook/mutate-pod.ts';
 import { type Pod, readPod, serviceAccountNameOf } from '../../webhook/pod.ts';
 import { findReservedAudiences } from '../../webhook/reserved-audiences.ts';

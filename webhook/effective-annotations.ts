@@ -1,0 +1,98 @@
+import {
+  type AnnotationKey,
+  annotationKey,
+  isList,
+  type NamedKey,
+  nearestAnnotation,
+  type PlainKey,
+} from '../src/catalog/annotations.ts';
+import { type Codec, listItems } from '../src/codec.ts';
+import { type Problem, quote } from '../src/fault.ts';
+
+/** Something that carries annotations, and how messages name it: `Pod shop/web`. */
+export interface Annotated {
+  readonly object: string;
+  readonly annotations: Readonly<Record<string, string>>;
+}
+
+/** An annotation, and where it was written. */
+export interface Written {
+  readonly on: 'Pod' | 'ServiceAccount';
+  readonly object: string;
+  /** The whole key, prefix included, and the same taken apart. */
+  readonly key: string;
+  readonly parts: AnnotationKey;
+  /** Without the white space around it. */
+  readonly value: string;
+}
+
+/** Annotations by the part of their key after the prefix. */
+type Entries = ReadonlyMap<string, Written>;
+
+/** The API server passes on 4 KiB of warnings: apiserver/pkg/endpoints/filters/warning.go. */
+const MAX_UNKNOWN = 20;
+
+/** An object's annotations under the prefix, and a warning for each that no row of the catalog has. */
+export function writtenAnnotations(
+  on: Written['on'],
+  from: Annotated,
+  prefix: string,
+): { entries: Entries; warnings: string[] } {
+  const entries = new Map<string, Written>();
+  const unknown: string[] = [];
+  for (const [key, value] of Object.entries(from.annotations)) {
+    if (!key.startsWith(`${prefix}/`)) continue;
+    const name = key.slice(prefix.length + 1);
+    const parts = annotationKey(name);
+    if (parts === undefined || (parts.key === 'injected' && on !== 'Pod')) unknown.push(name);
+    else entries.set(name, { on, object: from.object, key, parts, value: value.trim() });
+  }
+  const warnings = unknown.slice(0, MAX_UNKNOWN).map((name) => {
+    const nearest = `${prefix}/${nearestAnnotation(name)}`;
+    // The object comes last: the API server cuts long warnings.
+    return `${quote(`${prefix}/${name}`)} is not known and does nothing; did you mean ${quote(nearest)}? (${from.object})`;
+  });
+  const more = unknown.length - warnings.length;
+  if (more > 0) warnings.push(`${from.object}: ${more} more keys are not known`);
+  return { entries, warnings };
+}
+
+/** The annotations that count. */
+export interface Effective {
+  get(key: PlainKey): Written | undefined;
+  /** The options of single tokens: of `expiration`, those of `expiration.<name>`, by name. */
+  ofTokens(key: NamedKey): ReadonlyMap<string, Written>;
+}
+
+const NONE: ReadonlyMap<string, Written> = new Map();
+
+/** Key by key the winner's annotations; an empty one of them removes the other's. */
+export function effectiveAnnotations(winner: Entries, other: Entries = NONE): Effective {
+  const plain = new Map<PlainKey, Written>();
+  const named = new Map<NamedKey, Map<string, Written>>();
+  for (const entry of new Map([...other, ...winner]).values()) {
+    const { parts } = entry;
+    if (isEmpty(entry)) continue;
+    if (parts.name === undefined) plain.set(parts.key, entry);
+    else named.set(parts.key, (named.get(parts.key) ?? new Map<string, Written>()).set(parts.name, entry));
+  }
+  return { get: (key) => plain.get(key), ofTokens: (key) => named.get(key) ?? NONE };
+}
+
+/** An empty value is as good as none, and so is a list without items. */
+function isEmpty({ parts, value }: Written): boolean {
+  return value === '' || (isList(parts) && listItems(value).length === 0);
+}
+
+export function problemAt(entry: Written, wrong: string, accepted: string): Problem {
+  return { object: entry.object, key: entry.key, value: entry.value, wrong, accepted };
+}
+
+/** The value of an annotation, or `undefined` where there is none or it is a problem, which is then added. */
+export function parseWritten<T>(entry: Written | undefined, codec: Codec<T>, problems: Problem[]): T | undefined {
+  if (entry === undefined) return undefined;
+  const result = codec.parse(entry.value);
+  if (result.ok) return result.value;
+  problems.push(problemAt(entry, result.wrong, codec.accepted));
+  return undefined;
+}
