@@ -359,8 +359,11 @@ describeCluster('admission by a real API server', () => {
   });
 
   it('is asked again, and answers, after it had too much to do', async () => {
-    // Together a little less than it holds in memory, and never sent to the end.
-    const held = [20_000_000, 20_000_000, 20_000_000, 64 * 1024 * 1024 - 60_000_000 - 500].map((bytes) => post(bytes));
+    // Together a little less than it holds of ordinary bodies, and never sent to the end.
+    const ordinary = 1_048_000;
+    const held = [...Array<number>(64).fill(ordinary), 64 * 1024 * 1024 - 64 * ordinary - 500].map((bytes) =>
+      post(bytes),
+    );
     try {
       await until('an overload', async () => {
         const { status, retryAfter } = await post(1_000, true).answer;
@@ -374,6 +377,17 @@ describeCluster('admission by a real API server', () => {
       expect(answered).toBe(false);
       for (const { end } of held) end();
       expect(ourMounts(created(await creation))).toEqual([`app: ${MOUNT}`]);
+    } finally {
+      for (const { end } of held) end();
+    }
+  });
+
+  it('is not kept waiting by large bodies that never end', async () => {
+    const held = [1, 2, 3, 4].map(() => post(16_500_000));
+    try {
+      await sleep(1_000);
+      for (let i = 0; i < 10; i++)
+        expect(ourMounts(created(await cluster.createPod('shop', pod())))).toEqual([`app: ${MOUNT}`]);
     } finally {
       for (const { end } of held) end();
     }
