@@ -67,7 +67,7 @@ export const metricRows = {
   podpass_webhook_configurations: {
     type: 'gauge',
     service: 'webhook',
-    help: 'With managed certificates: MutatingWebhookConfigurations by the state of their caBundles; all 0 with files.',
+    help: 'With managed certificates: MutatingWebhookConfigurations by the state of their caBundles.',
     labels: { state: ['in_sync', 'out_of_sync', 'missing'] },
   },
   podpass_keys: {

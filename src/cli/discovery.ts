@@ -10,7 +10,7 @@ import { createMetrics } from '../runtime/metrics.ts';
 import { readPair } from '../runtime/tls-files.ts';
 import { issuerProblem } from './issuer.ts';
 import type { Terminal } from './terminal.ts';
-import { followPair } from './tls.ts';
+import { followPair, tlsFilesOf } from './tls.ts';
 
 type Settings = CommandSettings<'discovery'>;
 
@@ -20,7 +20,7 @@ export async function runDiscovery(settings: Settings, terminal: Terminal): Prom
   const signal = firstSignal();
   const log = createLogger(settings.logLevel, 'discovery');
   const metrics = createMetrics('discovery');
-  const tls = tlsFiles(settings);
+  const tls = tlsFilesOf(settings);
   const pair = tls && (await readPair(tls.cert, tls.key));
   const needsCluster = kinds.includes('cluster') || settings.issuer === undefined;
   const client = needsCluster
@@ -99,10 +99,6 @@ function check(settings: Settings, kinds: readonly string[]): void {
     problems.push({ object, key, wrong: 'is missing', accepted: 'both or none of --tls-cert and --tls-key' });
   }
   if (problems.length > 0) throw new WrongUse(problems);
-}
-
-function tlsFiles({ tlsCert, tlsKey }: Settings): { cert: string; key: string } | undefined {
-  return tlsCert === undefined || tlsKey === undefined ? undefined : { cert: tlsCert, key: tlsKey };
 }
 
 function clusterOf(client: KubeClient | undefined): KubeClient {

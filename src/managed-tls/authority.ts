@@ -36,7 +36,8 @@ export function makeAuthority(key: string, serial: Uint8Array, now: number, life
 export function readAuthority(pem: string): Authority | undefined {
   try {
     const certificate = new X509Certificate(pem);
-    const ours = certificate.ca && certificate.subject.startsWith(`CN=${NAME} `) && !certificate.subject.includes('\n');
+    const named = certificate.subject.startsWith(`CN=${NAME} `) && !certificate.subject.includes('\n');
+    const ours = named && certificate.ca && certificate.publicKey.asymmetricKeyType === 'rsa';
     if (!ours || certificate.issuer !== certificate.subject || !certificate.verify(certificate.publicKey)) {
       return undefined;
     }

@@ -1,9 +1,13 @@
+import { X509Certificate } from 'node:crypto';
 import { type Authority, newestFirst, pemBlocks, readAuthority } from './authority.ts';
 
-/** A caBundle: the CAs of ours in it, and whether there is anything else. */
+/** A caBundle, taken apart. */
 export interface Bundle {
   readonly authorities: readonly Authority[];
-  readonly foreign: boolean;
+  /** Certificates that are not of ours, in PEM: others put them there, as before a move to managed certificates. */
+  readonly others: readonly string[];
+  /** There is something that is no certificate. */
+  readonly garbage: boolean;
 }
 
 /** Of a MutatingWebhookConfiguration, what concerns certificates. */
@@ -27,8 +31,24 @@ export function readConfiguration(object: object): Configuration {
 function readBundle(caBundle: unknown): Bundle {
   const text = typeof caBundle === 'string' ? Buffer.from(caBundle, 'base64').toString('utf8') : '';
   const { blocks, rest } = pemBlocks(text);
-  const authorities = blocks.flatMap((pem) => readAuthority(pem) ?? []);
-  return { authorities: newestFirst(authorities), foreign: rest || authorities.length < blocks.length };
+  const authorities: Authority[] = [];
+  const others: string[] = [];
+  let garbage = rest;
+  for (const pem of blocks) {
+    const authority = readAuthority(pem);
+    if (authority !== undefined) authorities.push(authority);
+    else if (isCertificate(pem)) others.push(`${pem}\n`);
+    else garbage = true;
+  }
+  return { authorities: newestFirst(authorities), others, garbage };
+}
+
+function isCertificate(pem: string): boolean {
+  try {
+    return new X509Certificate(pem).raw.length > 0;
+  } catch {
+    return false;
+  }
 }
 
 export interface PatchOperation {
@@ -38,17 +58,21 @@ export interface PatchOperation {
 }
 
 /**
- * The JSON Patch (RFC 6902) that sets the caBundle of these entries and nothing else. It applies only to the version that
+ * The JSON Patch (RFC 6902) that sets the caBundle of these entries, certificates of others kept, and nothing else. It applies only to the version that
  * was read, since entries have no other address than their place in the list.
  */
 export function patchBundles(
-  { version }: Configuration,
+  { version, bundles }: Configuration,
   entries: readonly number[],
   authorities: readonly Authority[],
 ): readonly PatchOperation[] {
-  const value = Buffer.from(authorities.map(({ cert }) => cert).join('')).toString('base64');
+  const ours = authorities.map(({ cert }) => cert);
+  const value = (entry: number) =>
+    Buffer.from([...ours, ...(bundles[entry]?.others ?? [])].join('')).toString('base64');
   return [
     { op: 'test', path: '/metadata/resourceVersion', value: version },
-    ...entries.map((entry) => ({ op: 'add' as const, path: `/webhooks/${entry}/clientConfig/caBundle`, value })),
+    ...entries.map((entry) => {
+      return { op: 'add' as const, path: `/webhooks/${entry}/clientConfig/caBundle`, value: value(entry) };
+    }),
   ];
 }

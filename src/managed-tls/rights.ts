@@ -17,7 +17,12 @@ export function managedTlsRights(
   configurations: readonly string[],
 ): { /** Of a Role in the own namespace. */ readonly role: Rule; readonly clusterRole: Rule } {
   return {
-    role: { apiGroups: [''], resources: ['secrets'], resourceNames: [secret], verbs: ['get', 'list', 'watch', 'update'] },
+    role: {
+      apiGroups: [''],
+      resources: ['secrets'],
+      resourceNames: [secret],
+      verbs: ['get', 'list', 'watch', 'update'],
+    },
     clusterRole: {
       apiGroups: ['admissionregistration.k8s.io'],
       resources: ['mutatingwebhookconfigurations'],
