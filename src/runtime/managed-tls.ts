@@ -75,6 +75,8 @@ export function createManagedTls(options: ManagedTlsOptions): ManagedTls {
   let unready: readonly string[] = ['certificates are not managed yet'];
   let told = '';
   const retries = new Map<string, { failures: number; notBefore: number }>();
+  /** Why it failed, where it was told and nothing has got better since. */
+  const reasons = new Map<string, string>();
 
   const secretFollower = followObject({
     ...options,
@@ -176,16 +178,17 @@ export function createManagedTls(options: ManagedTlsOptions): ManagedTls {
       retries.set(what, { failures: count, notBefore: clock().monotonic + ms });
     try {
       const outcome = await work(argument);
+      reasons.delete(what);
       if (outcome === 'again') retries.delete(what);
       else later(PATCH_GAP_MS, 0);
     } catch (error) {
       if (signal.aborted) return;
       const retryInMs = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** failures) * (0.5 + options.random() / 2);
       later(retryInMs, failures + 1);
-      log.warn(
-        { what, reason: messageOf(error), retryInMs: Math.round(retryInMs) },
-        'certificates not kept; trying again',
-      );
+      const reason = messageOf(error);
+      const level = reasons.get(what) === reason ? 'debug' : 'warn';
+      log[level]({ what, reason, retryInMs: Math.round(retryInMs) }, 'certificates not kept; trying again');
+      reasons.set(what, reason);
     }
   }
 

@@ -5,9 +5,16 @@ import https from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { KubeConfig } from '@kubernetes/client-node';
 import forge from 'node-forge';
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { createKubeClient, type KubeClient, KubeError, loadKubeConfig } from '../../src/runtime/kube-client.ts';
+import {
+  createKubeClient,
+  findNamespace,
+  type KubeClient,
+  KubeError,
+  loadKubeConfig,
+} from '../../src/runtime/kube-client.ts';
 
 interface Pair {
   readonly key: string;
@@ -453,4 +460,17 @@ describe('stream', () => {
     client.close();
     expect((await failureOf(read(body))).code).toBe('unreachable');
   });
+});
+
+it("finds the namespace: the Pod's own, else the context's, else podpass", () => {
+  const config = new KubeConfig();
+  const one = { name: 'c', cluster: 'c', user: 'u' };
+  const load = (context: object) =>
+    config.loadFromOptions({ clusters: [], users: [], contexts: [{ ...one, ...context }], currentContext: 'c' });
+  load({});
+  expect(findNamespace(config, folder)).toBe('podpass');
+  load({ namespace: 'team' });
+  expect(findNamespace(config, folder)).toBe('team');
+  writeFileSync(join(folder, 'namespace'), 'own\n');
+  expect(findNamespace(config, folder)).toBe('own');
 });
