@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { CommandName } from '../../src/catalog/commands.ts';
+import { describeSetting } from '../../src/cli/help.ts';
+import { checkManagedTls } from '../../src/cli/managed-tls.ts';
 import { describe as describeProblem } from '../../src/fault.ts';
 import { parseSettings, type SettingsInput } from '../../src/settings.ts';
 
@@ -367,6 +369,22 @@ describe('a mode', () => {
     expect(problems('webhook', [...TLS, '--tls-secret', 's'])).toEqual([
       expect.stringContaining('--tls-secret: is only for --tls-mode managed'),
     ]);
+  });
+
+  test('has lifetimes that go together', () => {
+    const check = (...argv: string[]) => {
+      const parsed = parse('webhook', [...managed, ...argv]);
+      return () => parsed.ok && checkManagedTls(parsed.settings);
+    };
+    expect(check()).not.toThrow();
+    expect(check('--tls-cert-lifetime', '20', '--tls-ca-lifetime', '60')).not.toThrow();
+    expect(check('--tls-cert-lifetime', '21', '--tls-ca-lifetime', '60')).toThrow('accepted: at least 63s');
+  });
+
+  test('is named in the help of what belongs to it', () => {
+    expect(describeSetting('webhook', 'tlsCert')).toContain('(required with --tls-mode files)');
+    expect(describeSetting('webhook', 'tlsName')).toContain('(repeatable, only with --tls-mode managed)');
+    expect(describeSetting('discovery', 'tlsCert')).not.toContain('mode');
   });
 
   test('that is not known is the only fault', () => {
