@@ -31,6 +31,14 @@ export const checks: { readonly [C in CommandName]?: (settings: Parsed<C>) => Pr
     }
     return problems;
   },
+  webhook({ tlsMode, tlsCaLifetime, tlsCertLifetime }) {
+    if (tlsMode !== 'managed' || tlsCaLifetime === undefined || tlsCertLifetime === undefined) return [];
+    if (tlsCaLifetime >= 3 * tlsCertLifetime) return [];
+    const wrong = 'is less than three times --tls-cert-lifetime';
+    // What is left of a CA when it is renewed is then enough for a whole certificate.
+    const accepted = `at least ${3 * tlsCertLifetime}s`;
+    return [{ object: 'podpass webhook', key: '--tls-ca-lifetime', value: `${tlsCaLifetime}s`, wrong, accepted }];
+  },
   verify({ issuer }) {
     if (issuer === undefined || !isUnsafeIssuer(issuer)) return [];
     return [

@@ -130,6 +130,23 @@ export const annotationPrefix: Codec<string> = {
   },
 };
 
+const DNS_LABEL = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
+const isDnsName = (name: string) => name.length <= 253 && name.split('.').every((label) => DNS_LABEL.test(label));
+
+/** A namespace or a Service: RFC 1123 label. */
+export const dnsLabel: Codec<string> = {
+  metavar: 'NAME',
+  accepted: '1 to 63 lower-case letters, digits and dashes, a letter or digit at both ends',
+  parse: (text) => (DNS_LABEL.test(text) ? ok(text) : bad('is not such a name')),
+};
+
+/** Any other object of Kubernetes: RFC 1123 subdomain. */
+export const objectName: Codec<string> = {
+  metavar: 'NAME',
+  accepted: 'a name of lower-case letters, digits, dots and dashes, at most 253 characters',
+  parse: (text) => (isDnsName(text) ? ok(text) : bad('is not such a name')),
+};
+
 // ---- paths -----------------------------------------------------------------------------------------------------------
 
 /** Where a mount would hide what the container's system or its own credential needs. `/lib*` stands for every such name. */
@@ -207,6 +224,17 @@ export const bindAddress: Codec<string> = {
       URL.canParse(`http://[${address.split('%')[0]}]/`)
       ? ok(address)
       : bad('is not an IP address');
+  },
+};
+
+/** What a client may call a server by. */
+export const hostOrAddress: Codec<string> = {
+  metavar: 'NAME',
+  accepted: 'a DNS name in lower case, or an IP address',
+  parse(text) {
+    const address = bindAddress.parse(text);
+    if (address.ok && !address.value.includes('%')) return address;
+    return isDnsName(text) && !/^[\d.]+$/.test(text) ? ok(text) : bad('is neither');
   },
 };
 

@@ -43,15 +43,18 @@ export function parseSettings<C extends CommandName>(command: C, input: Settings
   const file = help || config === undefined ? new Map() : readConfig(command, row, config, input.readFile, problems);
 
   const settings: Record<string, unknown> = {};
+  const written = new Map<SettingKey, Source>();
   for (const key of row.settings) {
-    const source = flags.get(key) ?? environment.get(key) ?? file.get(key) ?? fallback(command, key);
+    const found: Source | undefined = flags.get(key) ?? environment.get(key) ?? file.get(key);
+    if (found !== undefined) written.set(key, found);
+    const source = found ?? fallback(command, key);
     settings[key] = source === undefined ? undefined : parseValues(key, source, problems);
     const missing = source === undefined || source.values.length === 0;
     const reported = problems.some((problem) => problem.key === key || problem.key === flagOf(key));
     if (missing && !reported && row.required?.includes(key)) problems.push(missingSetting(command, key));
   }
   const check = checks[command] as ((settings: object) => Problem[]) | undefined;
-  for (const problem of check?.(settings) ?? []) {
+  for (const problem of [...modeProblems(command, row, settings, written), ...(check?.(settings) ?? [])]) {
     if (!problems.some(({ key }) => key === problem.key)) problems.push(problem);
   }
   const argument = readArgument(command, row, positionals, problems);
@@ -232,6 +235,28 @@ function missingSetting(command: CommandName, key: SettingKey): Problem {
     ? codec.accepted
     : `${codec.accepted}; as this flag, as ${variableOf(key)} or as ${key} in a config file`;
   return { object: `podpass ${command}`, key: flagOf(key), wrong: 'is missing', accepted };
+}
+
+/** What is needed, or out of place, because of the value of another setting; nothing while that value is wrong itself. */
+function modeProblems(
+  command: CommandName,
+  { modes }: CommandRow,
+  settings: Readonly<Record<string, unknown>>,
+  written: ReadonlyMap<SettingKey, Source>,
+): Problem[] {
+  const mode = modes === undefined ? undefined : settings[modes.of];
+  if (modes === undefined || typeof mode !== 'string') return [];
+  return Object.entries(modes.values).flatMap(([value, { needs = [], takes = [] }]) => {
+    if (value === mode) {
+      return needs.filter((key) => !written.has(key)).map((key) => missingSetting(command, key));
+    }
+    return [...needs, ...takes].flatMap((key) => {
+      const source = written.get(key);
+      if (source === undefined) return [];
+      const wrong = `is only for ${flagOf(modes.of)} ${value}`;
+      return [{ object: source.object, key: source.key, wrong, accepted: `nothing with ${flagOf(modes.of)} ${mode}` }];
+    });
+  });
 }
 
 function readArgument(

@@ -13,13 +13,15 @@ export interface WebhookOptions extends Omit<ServiceOptions, 'handler' | 'unread
   readonly serviceAccounts: ServiceAccountSource;
   /** False until the ServiceAccounts are known; what happens later does not make it unready. */
   readonly synced: () => boolean;
+  /** Why there is no certificate yet; empty where there is one. */
+  readonly uncertified?: () => readonly string[];
   readonly metrics: Metrics;
   readonly log: Log;
 }
 
 /** Starts the webhook. Throws a Failure where it cannot listen. */
 export function startWebhook(options: WebhookOptions): Promise<Service> {
-  const { settings, reservedAudiences, serviceAccounts, synced, metrics, log } = options;
+  const { settings, reservedAudiences, serviceAccounts, synced, uncertified, metrics, log } = options;
   const handler = createWebhookApp({
     admit: (request) => admit(request, serviceAccounts, { ...settings, reservedAudiences: reservedAudiences() }),
     onAdmission(result, seconds) {
@@ -28,6 +30,9 @@ export function startWebhook(options: WebhookOptions): Promise<Service> {
     },
     log,
   });
-  const unready = () => (synced() ? [] : ['the ServiceAccounts have not been read yet']);
+  const unready = () => [
+    ...(synced() ? [] : ['the ServiceAccounts have not been read yet']),
+    ...(uncertified?.() ?? []),
+  ];
   return startService({ ...options, handler, unready });
 }

@@ -1,5 +1,6 @@
 import { setTimeout } from 'node:timers/promises';
 import { Fault, messageOf } from '../src/fault.ts';
+import { lines } from '../src/lines.ts';
 import type { Log } from '../src/log.ts';
 import type { KubeClient, KubeErrorCode } from '../src/runtime/kube-client.ts';
 
@@ -187,7 +188,7 @@ export function createServiceAccountCache(dependencies: {
     const { body } = await client.stream(`${PATH}?${query}`, limits);
     attempt.openedAt = heardAt = clock.now();
     setConnected(true);
-    for await (const line of lines(body, MAX_BYTES)) {
+    for await (const line of lines(body, MAX_BYTES, tooLarge)) {
       attempt.version = apply(parse<WatchEvent>(line));
       attempt.heard = true;
       heardAt = clock.now();
@@ -424,6 +425,8 @@ function mustList(failure: unknown, { openedAt, heard }: Attempt): boolean {
   return typeof status === 'number' && status < 500 && ![401, 403, 429].includes(status);
 }
 
+const tooLarge = () => new OutOfStep('an event of the watch was too large');
+
 function codeOf(error: unknown): KubeErrorCode | undefined {
   return error instanceof Error && error.name === 'KubeError'
     ? (error as Error & { code: KubeErrorCode }).code
@@ -442,22 +445,4 @@ function parse<T extends object>(bytes: Buffer): T {
     // The parser's message quotes its input, so it is not passed on.
   }
   throw new OutOfStep('the API server sent something that is not a JSON object');
-}
-
-/** Cuts at line breaks, before decoding, so that a character cut in two by the network is whole again. */
-async function* lines(chunks: AsyncIterable<Buffer>, maxBytes: number): AsyncGenerator<Buffer> {
-  let parts: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of chunks) {
-    let start = 0;
-    for (let end = chunk.indexOf(10); end !== -1; end = chunk.indexOf(10, start)) {
-      parts.push(chunk.subarray(start, end));
-      const line = Buffer.concat(parts);
-      [parts, size, start] = [[], 0, end + 1];
-      if (line.length > 0) yield line;
-    }
-    parts.push(chunk.subarray(start));
-    size += chunk.length - start;
-    if (size > maxBytes) throw new OutOfStep('an event of the watch was too large');
-  }
 }

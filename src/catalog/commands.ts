@@ -9,10 +9,22 @@ export interface CommandRow {
   readonly settings: readonly SettingKey[];
   /** Settings without which the command cannot run. */
   readonly required?: readonly SettingKey[];
+  /** Settings that belong to some values of another setting: refused with the others, or also needed with their own. */
+  readonly modes?: {
+    readonly of: SettingKey;
+    readonly values: Readonly<
+      Record<string, { readonly needs?: readonly SettingKey[]; readonly takes?: readonly SettingKey[] }>
+    >;
+  };
 }
 
 /** What decides what happens to a Pod; the same for the webhook and for `mutate`. */
 const admission = ['annotationPrefix', 'mountPath', 'tokenExpiration', 'reservedAudiences'] as const;
+/** What `--tls-mode managed` goes by. */
+const managedTls = [
+  ...(['tlsSecret', 'tlsService', 'tlsName', 'tlsCertLifetime', 'tlsCaLifetime'] as const),
+  'webhookConfiguration',
+] as const;
 const always = ['config', 'help'] as const;
 
 export const commandRows = {
@@ -22,11 +34,12 @@ export const commandRows = {
       'Answers POST /mutate (AdmissionReview v1) and adds the tokens that annotations ask for to Pods at their creation.',
     settings: [
       ...(['kubeconfig', 'bindAddress', 'port', 'metricsPort', 'tlsMode', 'tlsCert', 'tlsKey'] as const),
+      ...(['namespace', ...managedTls] as const),
       ...admission,
       ...(['serviceAccountLookupTimeout', 'shutdownDelay', 'logLevel'] as const),
       ...always,
     ],
-    required: ['tlsCert', 'tlsKey'],
+    modes: { of: 'tlsMode', values: { files: { needs: ['tlsCert', 'tlsKey'] }, managed: { takes: managedTls } } },
   },
   discovery: {
     summary: "serves an issuer's documents",

@@ -59,7 +59,13 @@ export const metricRows = {
   podpass_certificate_reload_errors_total: {
     type: 'counter',
     service: 'both',
-    help: 'Changed certificate files that could not be used; the pair before stays in use.',
+    help: 'Changed certificate files, or contents of the managed Secret, that could not be used; the pair before stays in use.',
+  },
+  podpass_webhook_configurations: {
+    type: 'gauge',
+    service: 'webhook',
+    help: 'With managed certificates: MutatingWebhookConfigurations by the state of their caBundles.',
+    labels: { state: ['in_sync', 'out_of_sync', 'missing'] },
   },
   podpass_keys: {
     type: 'gauge',

@@ -53,9 +53,34 @@ export const settingRows = {
     help: 'the port of /metrics, /healthz and /readyz (plain HTTP)',
     defaults: { webhook: '9090', discovery: '9091' },
   }),
-  tlsMode: row(codec.choice('files'), { help: 'where the certificate comes from', default: 'files' }),
+  tlsMode: row(codec.choice('files', 'managed'), {
+    help: 'where the certificate comes from: files, or a CA of its own in a Secret',
+    default: 'files',
+  }),
   tlsCert: row(codec.filePath, { help: 'the certificate chain (PEM); read again when it changes' }),
   tlsKey: row(codec.filePath, { help: 'its private key (PEM); read again when it changes' }),
+  namespace: row(codec.dnsLabel, {
+    help: "the namespace of the Secret and the Service; without it the Pod's own, else the kubeconfig context's, else podpass",
+  }),
+  tlsSecret: row(codec.objectName, { help: 'the Secret that keeps the CA', default: 'podpass-webhook-tls' }),
+  tlsService: row(codec.dnsLabel, {
+    help: 'the Service whose names the certificate is for',
+    default: 'podpass-webhook',
+  }),
+  tlsName: row(codec.hostOrAddress, { help: 'another name or address that the certificate is for', repeatable: true }),
+  tlsCertLifetime: row(codec.duration(10, 90 * DAY), {
+    help: 'how long a certificate is valid; renewed at two thirds',
+    default: '168h',
+  }),
+  tlsCaLifetime: row(codec.duration(30, 3650 * DAY), {
+    help: 'how long a CA is valid, at least three times the certificates; renewed at two thirds',
+    default: '8760h',
+  }),
+  webhookConfiguration: row(codec.objectName, {
+    help: 'the MutatingWebhookConfiguration to keep the caBundle of',
+    repeatable: true,
+    default: 'podpass',
+  }),
   annotationPrefix: row(codec.annotationPrefix, {
     help: 'the part of the annotations before the slash',
     default: 'podpass.dev',

@@ -10,7 +10,7 @@ import { createLogger } from '../runtime/logger.ts';
 import { createMetrics } from '../runtime/metrics.ts';
 import { readPair } from '../runtime/tls-files.ts';
 import type { Terminal } from './terminal.ts';
-import { followPair } from './tls.ts';
+import { followPair, tlsFilesOf } from './tls.ts';
 
 type Settings = CommandSettings<'discovery'>;
 
@@ -19,7 +19,7 @@ export async function runDiscovery(settings: Settings, terminal: Terminal): Prom
   const signal = firstSignal();
   const log = createLogger(settings.logLevel, 'discovery');
   const metrics = createMetrics('discovery');
-  const tls = tlsFiles(settings);
+  const tls = tlsFilesOf(settings);
   const pair = tls && (await readPair(tls.cert, tls.key));
   const client = kinds.includes('cluster')
     ? createKubeClient(loadKubeConfig({ kubeconfig: settings.kubeconfig, env: terminal.env }))
@@ -50,10 +50,6 @@ export async function runDiscovery(settings: Settings, terminal: Terminal): Prom
   files?.stop();
   client?.close();
   return 0;
-}
-
-function tlsFiles({ tlsCert, tlsKey }: Settings): { cert: string; key: string } | undefined {
-  return tlsCert === undefined || tlsKey === undefined ? undefined : { cert: tlsCert, key: tlsKey };
 }
 
 function clusterOf(client: KubeClient | undefined): KubeClient {

@@ -47,6 +47,16 @@ function flagColumn(key: SettingKey): string {
   return codec.metavar === '' ? flag : `${flag} ${codec.metavar}`;
 }
 
+/** The value of another setting that this one belongs to. */
+function modeNotes(command: CommandName, key: SettingKey): string[] {
+  const { modes }: CommandRow = commandRows[command];
+  if (modes === undefined) return [];
+  return Object.entries(modes.values).flatMap(([value, { needs, takes }]) => {
+    const mode = `with ${flagOf(modes.of)} ${value}`;
+    return [...(needs?.includes(key) ? [`required ${mode}`] : []), ...(takes?.includes(key) ? [`only ${mode}`] : [])];
+  });
+}
+
 /** What a setting is, whether it is needed, and its default for this command. */
 export function describeSetting(command: CommandName, key: SettingKey): string {
   const row: SettingRow = settingRows[key];
@@ -55,6 +65,7 @@ export function describeSetting(command: CommandName, key: SettingKey): string {
   const notes = [
     ...(required ? ['required'] : []),
     ...(row.repeatable ? ['repeatable'] : []),
+    ...modeNotes(command, key),
     ...(byDefault === undefined || row.codec.metavar === '' ? [] : [`default ${byDefault}`]),
   ];
   const help = row.helps?.[command] ?? row.help;

@@ -2,20 +2,27 @@ import { followReservedAudiences } from '../../webhook/reserved-audiences.ts';
 import { startWebhook } from '../../webhook/server.ts';
 import { createServiceAccountCache, systemClock } from '../../webhook/service-accounts.ts';
 import type { CommandSettings } from '../catalog/commands.ts';
-import { createKubeClient, loadKubeConfig } from '../runtime/kube-client.ts';
+import { createKubeClient, findNamespace, loadKubeConfig } from '../runtime/kube-client.ts';
 import { firstSignal, shutDown } from '../runtime/lifecycle.ts';
 import { createLogger } from '../runtime/logger.ts';
 import { createMetrics } from '../runtime/metrics.ts';
 import { readPair } from '../runtime/tls-files.ts';
+import { manageTls } from './managed-tls.ts';
 import type { Terminal } from './terminal.ts';
-import { followPair } from './tls.ts';
+import { followPair, tlsFilesOf } from './tls.ts';
 
 export async function runWebhook(settings: CommandSettings<'webhook'>, terminal: Terminal): Promise<number> {
   const signal = firstSignal();
   const log = createLogger(settings.logLevel, 'webhook');
   const metrics = createMetrics('webhook');
-  const pair = await readPair(settings.tlsCert, settings.tlsKey);
-  const client = createKubeClient(loadKubeConfig({ kubeconfig: settings.kubeconfig, env: terminal.env }));
+  const files = tlsFilesOf(settings);
+  const pair = files && (await readPair(files.cert, files.key));
+  const kubeConfig = loadKubeConfig({ kubeconfig: settings.kubeconfig, env: terminal.env });
+  const client = createKubeClient(kubeConfig);
+  const managed =
+    files === undefined
+      ? manageTls({ settings, namespace: settings.namespace ?? findNamespace(kubeConfig), client, metrics, log })
+      : undefined;
   const serviceAccounts = createServiceAccountCache({
     client,
     annotationPrefixes: [`${settings.annotationPrefix}/`],
@@ -34,7 +41,8 @@ export async function runWebhook(settings: CommandSettings<'webhook'>, terminal:
     reservedAudiences: () => reserved,
     serviceAccounts,
     synced: () => serviceAccounts.hasSynced,
-    pair,
+    uncertified: () => managed?.unready() ?? [],
+    pair: pair ?? 'later',
     address: settings.bindAddress,
     port: settings.port,
     metricsPort: settings.metricsPort,
@@ -42,7 +50,8 @@ export async function runWebhook(settings: CommandSettings<'webhook'>, terminal:
     log,
   });
   log.info({ address: settings.bindAddress, port: webhook.port, metricsPort: webhook.metricsPort }, 'listening');
-  const files = followPair({ cert: settings.tlsCert, key: settings.tlsKey }, pair, webhook, metrics, log);
+  const followed = files && pair && followPair(files, pair, webhook, metrics, log);
+  managed?.start(webhook);
   serviceAccounts.start();
   const search = followReservedAudiences(client, log, (found) => {
     reserved = new Set([...settings.reservedAudiences, ...found]);
@@ -51,7 +60,8 @@ export async function runWebhook(settings: CommandSettings<'webhook'>, terminal:
 
   await shutDown(webhook, await signal, settings.shutdownDelay, log);
   search.stop();
-  files.stop();
+  followed?.stop();
+  await managed?.stop();
   await serviceAccounts.stop();
   client.close();
   return 0;

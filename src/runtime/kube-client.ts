@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import http, { type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
 import https from 'node:https';
 import { delimiter, join } from 'node:path';
@@ -51,6 +51,17 @@ export function loadKubeConfig(options: {
     tried.push('$KUBECONFIG (not set)', `the home file (${file === undefined ? 'HOME is not set' : `no ${file}`})`);
   }
   throw new Failure(`no cluster configuration found; tried ${tried.join(', ')}; name one with --kubeconfig`);
+}
+
+/** The namespace that we run in: the Pod's own, else the one of the kubeconfig's context, else `podpass`. */
+export function findNamespace(kubeConfig: KubeConfig, serviceAccountFolder = SERVICE_ACCOUNT_FOLDER): string {
+  try {
+    const namespace = readFileSync(join(serviceAccountFolder, 'namespace'), 'utf8').trim();
+    if (namespace !== '') return namespace;
+  } catch {
+    // Not in a Pod.
+  }
+  return kubeConfig.getContextObject(kubeConfig.currentContext)?.namespace ?? 'podpass';
 }
 
 function fromFiles(files: readonly string[]): KubeConfig {
@@ -124,6 +135,9 @@ export interface KubeClient {
   /** Resolves with whatever status the server answers; redirects are not followed. */
   get(path: string, options: KubeRequestOptions): Promise<KubeResponse>;
   post(path: string, json: unknown, options: KubeRequestOptions): Promise<KubeResponse>;
+  put(path: string, json: unknown, options: KubeRequestOptions): Promise<KubeResponse>;
+  /** Sends a JSON Patch: RFC 6902. */
+  patch(path: string, operations: readonly object[], options: KubeRequestOptions): Promise<KubeResponse>;
   /** An answer without an end, for watches. Rejects on any status but 200; ends with a KubeError when it falls silent. */
   stream(
     path: string,
@@ -135,10 +149,12 @@ export interface KubeClient {
 }
 
 interface Outgoing {
-  readonly method: 'GET' | 'POST';
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH';
   readonly path: string;
   readonly accept?: string | undefined;
   readonly body?: string | undefined;
+  /** Of the body; JSON without it. */
+  readonly contentType?: string;
 }
 
 /** An API client on a KubeConfig's server and credentials. The library authenticates, the HTTP is ours. */
@@ -194,7 +210,7 @@ export function createKubeClient(kubeConfig: KubeConfig, options: { readonly con
         ...headers,
         accept: outgoing.accept ?? 'application/json',
         'user-agent': 'podpass',
-        ...(outgoing.body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...(outgoing.body === undefined ? {} : { 'content-type': outgoing.contentType ?? 'application/json' }),
       },
     });
     try {
@@ -238,6 +254,11 @@ export function createKubeClient(kubeConfig: KubeConfig, options: { readonly con
     server: cluster.server,
     get: (path, options) => exchange({ method: 'GET', path }, options),
     post: (path, json, options) => exchange({ method: 'POST', path, body: JSON.stringify(json) }, options),
+    put: (path, json, options) => exchange({ method: 'PUT', path, body: JSON.stringify(json) }, options),
+    patch(path, operations, options) {
+      const contentType = 'application/json-patch+json';
+      return exchange({ method: 'PATCH', path, body: JSON.stringify(operations), contentType }, options);
+    },
 
     async stream(path, { signal, connectTimeoutMs, silenceTimeoutMs }) {
       const outgoing: Outgoing = { method: 'GET', path };

@@ -28,7 +28,8 @@ export interface ListenerOptions {
   readonly handler: RequestListener;
   readonly address: string;
   readonly port: number;
-  readonly tls?: TlsPair;
+  /** HTTPS with this pair, or with the one of `usePair` later, until which every handshake fails; without it HTTP. */
+  readonly tls?: TlsPair | 'later';
 }
 
 /** Longer than the 90 s after which the API server drops an idle connection, or bursts near the end of it would fail. */
@@ -62,8 +63,7 @@ export async function listen({ handler, address, port, tls }: ListenerOptions): 
       : createHttpsServer(
           {
             ...timeouts,
-            cert: tls.cert,
-            key: tls.key,
+            ...(tls === 'later' ? {} : { cert: tls.cert, key: tls.key }),
             minVersion: 'TLSv1.2',
             handshakeTimeout: HANDSHAKE_MS,
             ALPNProtocols: ['http/1.1'],

@@ -14,8 +14,8 @@ export interface ServiceOptions {
   readonly metrics: Metrics;
   /** Why the service is not ready; empty where it is. Being shut down comes on top. */
   readonly unready: () => readonly string[];
-  /** HTTPS with this pair; without it HTTP. */
-  readonly pair?: TlsPair | undefined;
+  /** HTTPS with this pair, or with the one of `usePair` later; without it HTTP. */
+  readonly pair?: TlsPair | 'later' | undefined;
 }
 
 /** A running service with its two listeners. */
@@ -35,7 +35,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   const status = await listenOrClose(main, { handler: createStatusApp(metrics, reasons), address, port: metricsPort });
   const noteExpiry = ({ notAfter }: TlsPair) =>
     metrics.set('podpass_certificate_expiry_timestamp_seconds', {}, notAfter / 1000);
-  if (pair !== undefined) noteExpiry(pair);
+  if (pair !== undefined && pair !== 'later') noteExpiry(pair);
   return {
     port: main.port,
     metricsPort: status.port,

@@ -55,7 +55,8 @@ async function readText(path: string): Promise<string> {
   }
 }
 
-function checkPair({ cert, key }: Texts, certFile: string, keyFile: string): TlsPair {
+/** Throws a Failure where the two do not fit, or cannot be used; `certFile` and `keyFile` name them in it. */
+export function checkPair({ cert, key }: Texts, certFile: string, keyFile: string): TlsPair {
   const leaf = attempt(`${certFile} holds no certificate in PEM`, () => new X509Certificate(cert));
   const privateKey = attempt(`${keyFile} holds no unencrypted private key in PEM`, () => createPrivateKey(key));
   if (!leaf.checkPrivateKey(privateKey)) {

@@ -212,7 +212,7 @@ async function start(
       ...['--kubeconfig', kubeconfig ?? (await kubeconfigOf(controlPlane, service))],
       ...['--bind-address', '127.0.0.1', '--metrics-port', '0'],
       ...(args.includes('--port') ? [] : ['--port', '0']),
-      ...['--tls-cert', files.certFile, '--tls-key', files.keyFile],
+      ...(args.includes('--tls-mode') ? [] : ['--tls-cert', files.certFile, '--tls-key', files.keyFile]),
       ...args,
     ];
     const logFile = join(folder, 'podpass.log');

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { annotationKey, annotationRows, nearestAnnotation } from '../../src/catalog/annotations.ts';
-import { type CommandName, commandRows } from '../../src/catalog/commands.ts';
+import { type CommandName, type CommandRow, commandRows } from '../../src/catalog/commands.ts';
 import { metricRows } from '../../src/catalog/metrics.ts';
 import { flagOf, type SettingKey, type SettingRow, settingRows, variableOf } from '../../src/catalog/settings.ts';
 import { commandHelp, overview } from '../../src/cli/help.ts';
@@ -129,8 +129,11 @@ describe('settings', () => {
         'info',
       ];
       const value = codec.metavar === '' ? 'true' : samples.find((each) => codec.parse(each).ok);
+      const { modes }: CommandRow = commandRows[command];
+      const mode = Object.entries(modes?.values ?? {}).find(([, { takes }]) => takes?.includes(key))?.[0];
+      const inMode = modes !== undefined && mode !== undefined ? [`${flagOf(modes.of)}=${mode}`] : [];
       const given = (argv: string[], env: Record<string, string> = {}) => {
-        const parsed = parseSettings(command, { argv, env, readFile: () => '' });
+        const parsed = parseSettings(command, { argv: [...inMode, ...argv], env, readFile: () => '' });
         return parsed.ok
           ? []
           : parsed.problems.filter(

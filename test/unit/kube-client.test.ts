@@ -5,9 +5,16 @@ import https from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { KubeConfig } from '@kubernetes/client-node';
 import forge from 'node-forge';
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { createKubeClient, type KubeClient, KubeError, loadKubeConfig } from '../../src/runtime/kube-client.ts';
+import {
+  createKubeClient,
+  findNamespace,
+  type KubeClient,
+  KubeError,
+  loadKubeConfig,
+} from '../../src/runtime/kube-client.ts';
 
 interface Pair {
   readonly key: string;
@@ -411,7 +418,7 @@ describe('stream', () => {
   it.each([
     ['timeout', 'falls silent', { silenceTimeoutMs: 60 }, () => undefined],
     ['unreachable', 'is cut', {}, (r: http.ServerResponse) => r.destroy()],
-    ['aborted', 'is no longer wanted', { abortAfterMs: 60 }, () => undefined],
+    ['aborted', 'is no longer wanted', { abortAfterMs: 1_000 }, () => undefined],
   ] as const)('%s: a stream that %s', async (code, _, over, then) => {
     const server = await serve((_request, response) => void response.write('a', () => then(response)));
     const got: string[] = [];
@@ -453,4 +460,17 @@ describe('stream', () => {
     client.close();
     expect((await failureOf(read(body))).code).toBe('unreachable');
   });
+});
+
+it("finds the namespace: the Pod's own, else the context's, else podpass", () => {
+  const config = new KubeConfig();
+  const one = { name: 'c', cluster: 'c', user: 'u' };
+  const load = (context: object) =>
+    config.loadFromOptions({ clusters: [], users: [], contexts: [{ ...one, ...context }], currentContext: 'c' });
+  load({});
+  expect(findNamespace(config, folder)).toBe('podpass');
+  load({ namespace: 'team' });
+  expect(findNamespace(config, folder)).toBe('team');
+  writeFileSync(join(folder, 'namespace'), 'own\n');
+  expect(findNamespace(config, folder)).toBe('own');
 });

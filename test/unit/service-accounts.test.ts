@@ -455,6 +455,8 @@ describe('the feed', () => {
           return { status: 200, headers: {}, body: Buffer.from('{"metadata":{"resourceVersion":"7"}}') };
         },
         post: () => Promise.reject(new Error('unused')),
+        put: () => Promise.reject(new Error('unused')),
+        patch: () => Promise.reject(new Error('unused')),
         stream: async (path, { silenceTimeoutMs }) => {
           paths.push(path);
           const speaks = paths.length === 2;

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { CommandName } from '../../src/catalog/commands.ts';
+import { describeSetting } from '../../src/cli/help.ts';
 import { describe as describeProblem } from '../../src/fault.ts';
 import { parseSettings, type SettingsInput } from '../../src/settings.ts';
 
@@ -57,6 +58,13 @@ describe('precedence', () => {
       tlsMode: 'files',
       tlsCert: 'c.pem',
       tlsKey: 'k.pem',
+      namespace: undefined,
+      tlsSecret: 'podpass-webhook-tls',
+      tlsService: 'podpass-webhook',
+      tlsName: [],
+      tlsCertLifetime: 7 * 86_400,
+      tlsCaLifetime: 365 * 86_400,
+      webhookConfiguration: ['podpass'],
       annotationPrefix: 'podpass.dev',
       mountPath: '/var/run/secrets/podpass.dev/tokens',
       tokenExpiration: 3600,
@@ -341,4 +349,74 @@ test('a missing setting names every way to give it', () => {
   const found = problems('webhook', []);
   expect(found).toHaveLength(2);
   for (const text of ['--tls-cert', 'PODPASS_TLS_CERT', 'tlsCert']) expect(found[0]).toContain(text);
+});
+
+describe('a mode', () => {
+  const managed = ['--tls-mode', 'managed'];
+
+  test('has settings of its own', () => {
+    const parsed = parse('webhook', [
+      ...managed,
+      '--tls-name',
+      '::1',
+      '--webhook-configuration',
+      'a',
+      '--tls-cert-lifetime',
+      '10',
+    ]);
+    expect(parsed.ok && parsed.settings).toMatchObject({
+      tlsMode: 'managed',
+      tlsCert: undefined,
+      tlsName: ['::1'],
+      tlsCertLifetime: 10,
+      webhookConfiguration: ['a'],
+    });
+  });
+
+  test('refuses those of another one, all at once and where they were written', () => {
+    const env = { PODPASS_TLS_KEY: 'k' };
+    const found = problems('webhook', [...managed, '--tls-cert', 'c'], { env });
+    expect(found).toEqual([
+      expect.stringContaining('--tls-cert: is only for --tls-mode files'),
+      expect.stringContaining('environment: PODPASS_TLS_KEY: is only for --tls-mode files'),
+    ]);
+    expect(problems('webhook', [...TLS, '--tls-secret', 's'])).toEqual([
+      expect.stringContaining('--tls-secret: is only for --tls-mode managed'),
+    ]);
+  });
+
+  test('has lifetimes that go together', () => {
+    const check = (...argv: string[]) => problems('webhook', [...managed, ...argv]);
+    expect(check()).toEqual([]);
+    expect(check('--tls-cert-lifetime', '20', '--tls-ca-lifetime', '60')).toEqual([]);
+    expect(check('--tls-cert-lifetime', '21', '--tls-ca-lifetime', '60')).toEqual([
+      expect.stringContaining('accepted: at least 63s'),
+    ]);
+  });
+
+  test('is named in the help of what belongs to it', () => {
+    expect(describeSetting('webhook', 'tlsCert')).toContain('(required with --tls-mode files)');
+    expect(describeSetting('webhook', 'tlsName')).toContain('(repeatable, only with --tls-mode managed)');
+    expect(describeSetting('discovery', 'tlsCert')).not.toContain('mode');
+  });
+
+  test('that is not known is the only fault', () => {
+    expect(problems('webhook', ['--tls-mode', 'magic'])).toEqual([expect.stringContaining('--tls-mode: "magic"')]);
+  });
+
+  test.each([
+    ['--tls-name', 'a b'],
+    ['--tls-name', '1.2.3'],
+    ['--tls-name', 'Host'],
+    ['--tls-service', 'a.b'],
+    ['--namespace', 'A'],
+    ['--tls-secret', '-a'],
+    ['--webhook-configuration', `${'a'.repeat(64)}.b`],
+    ['--tls-cert-lifetime', '9s'],
+    ['--tls-ca-lifetime', '29s'],
+  ])('%s %s is refused', (flag, value) => {
+    expect(problems('webhook', [...managed, flag, value])).toEqual([
+      expect.stringContaining(`${flag}: "${value.slice(0, 60)}`),
+    ]);
+  });
 });
