@@ -81,7 +81,10 @@ export const settingRows = {
     help: 'the least level that is logged',
     default: 'info',
   }),
-  issuer: row(codec.issuerUrl, { help: 'the issuer, byte for byte as in the "iss" of the tokens' }),
+  issuer: row(codec.issuerUrl, {
+    help: 'the issuer, byte for byte as in the "iss" of the tokens',
+    helps: { manifests: 'the issuer that discovery serves; without it, it asks the cluster when it starts' },
+  }),
   keySource: row(codec.choice('cluster', 'files'), {
     help: 'where keys come from; without it: files where --keys is given, else cluster',
     repeatable: true,
@@ -109,6 +112,11 @@ export const settingRows = {
   }),
   audience: row(codec.audience, { help: 'the audience that the token must have' }),
   ca: row(codec.filePath, { help: "CA certificates (PEM) to trust beside the system's" }),
+  namespace: row(codec.namespace, { help: 'the namespace to install into', default: 'podpass', flagOnly: true }),
+  image: row(codec.image, {
+    help: 'the image to run, where your nodes find it; without it podpass with the version of this command',
+    flagOnly: true,
+  }),
   once: row(codec.flag, {
     help: 'ends after the walk; exit code 1 if a step failed',
     default: 'false',
