@@ -99,8 +99,8 @@ describeCluster('the installation, on a real API server', () => {
   });
 
   describe.each(['podpass-webhook', 'podpass-discovery'])('Pods of %s', (name) => {
-    const deployment = objects.find(({ kind, metadata }) => kind === 'Deployment' && metadata.name === name);
-    const { template } = deployment?.spec as { template: { metadata: object; spec: { containers: object[] } } };
+    const [deployment] = objects.filter((object) => object.kind === 'Deployment' && object.metadata.name === name);
+    const { template } = (deployment?.spec ?? {}) as { template: { metadata: object; spec: { containers: object[] } } };
     const { metadata, spec } = template;
 
     it('are accepted under enforced restricted Pod Security', async () => {

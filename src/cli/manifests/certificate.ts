@@ -36,7 +36,7 @@ export function certificate({ namespace }: Installation): KubeObject[] {
       metadata: metadataOf('webhook', names.certificate, namespace),
       spec: {
         dnsNames: [`${names.webhook}.${namespace}.svc`],
-        secretName: names.tlsSecret,
+        secretName: names.certificateSecret,
         duration: '2160h',
         renewBefore: '720h',
         privateKey,

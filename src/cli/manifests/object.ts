@@ -29,6 +29,8 @@ export const names = {
   discovery: 'podpass-discovery',
   /** Of `--tls-mode managed` it is created empty, as a right to create Secrets could not be narrowed to a name. */
   tlsSecret: 'podpass-webhook-tls',
+  /** cert-manager's, of another type: a Secret cannot change its type. */
+  certificateSecret: 'podpass-webhook-certificate',
   /** The MutatingWebhookConfiguration, and the policy that looks at what it left. */
   registration: 'podpass',
   certificate: 'podpass-webhook',

@@ -7,7 +7,7 @@ import { type Installation, type KubeObject, metadataOf, names } from './object.
 import { registration } from './registration.ts';
 import { webhookRights } from './rights.ts';
 
-const TLS_FOLDER = '/var/run/secrets/podpass-webhook-tls';
+const TLS_FOLDER = '/var/run/secrets/podpass-webhook-certificate';
 
 /** The webhook by file: the registration comes last, as a webhook that is not there yet would be asked for nothing. */
 export function webhookFiles(installation: Installation): Readonly<Record<string, readonly KubeObject[]>> {
@@ -40,7 +40,7 @@ export function webhookWorkload({ tls }: Installation): Workload {
     ...common,
     args,
     fsGroup: USER,
-    volumes: [{ name: 'tls', secret: { secretName: names.tlsSecret, defaultMode: 0o440 } }],
+    volumes: [{ name: 'tls', secret: { secretName: names.certificateSecret, defaultMode: 0o440 } }],
     volumeMounts: [{ name: 'tls', mountPath: TLS_FOLDER, readOnly: true }],
   };
 }
