@@ -1,4 +1,5 @@
 import packageJson from '../package.json' with { type: 'json' };
+import { defaultPort } from '../src/cli/manifests/arguments.ts';
 import { installationFiles } from '../src/cli/manifests/installation.ts';
 import type { Installation } from '../src/cli/manifests/object.ts';
 import { toYaml } from '../src/cli/manifests/text.ts';
@@ -51,18 +52,27 @@ const when = (service: string, text: string) => `{{- if .Values.${service}.enabl
 function withValues(text: string, service: string): string {
   return text
     .replace(/^( *replicas: )\d+$/gm, `$1{{ .Values.${service}.replicas }}`)
+    .replace(/^( *- name: https\n *containerPort: )\d+$/gm, '$1{{ .Values.webhook.port }}')
     .replace(/^( *imagePullPolicy: ).*$/gm, '$1{{ .Values.image.pullPolicy }}')
-    .replace(/^( *- ).*--issuer=\{\{.*$/gm, (line, dash: string) => {
-      void line;
-      return `{{- with .Values.issuer }}\n${dash}{{ printf "--issuer=%s" . | quote }}\n{{- end }}`;
-    })
+    .replace(
+      /^( *- ).*--issuer=\{\{.*$/gm,
+      '{{- with .Values.issuer }}\n$1{{ printf "--issuer=%s" . | quote }}\n{{- end }}',
+    )
     .replace(
       /^( *)args:\n(?:(?:\1- .*|\{\{.*)\n)+/gm,
-      (list, indent: string) => `${list}{{- range .Values.${service}.args }}\n${indent}- {{ . | quote }}\n{{- end }}\n`,
+      (list, indent: string) =>
+        `${list}${portFlag(indent, service)}{{- range .Values.${service}.args }}\n${indent}- {{ . | quote }}\n{{- end }}\n`,
     )
     .replace(
       /^( *)serviceAccountName: .*\n/gm,
       (line, indent: string) =>
         `${line}{{- with .Values.image.pullSecrets }}\n${indent}imagePullSecrets:\n${indent}{{- toYaml . | nindent ${indent.length} }}\n{{- end }}\n`,
     );
+}
+
+/** Like the base, the chart does not repeat a default. */
+function portFlag(indent: string, service: string): string {
+  if (service !== 'webhook') return '';
+  const port = defaultPort('webhook', 'port');
+  return `{{- if ne (int .Values.webhook.port) ${port} }}\n${indent}- --port={{ .Values.webhook.port }}\n{{- end }}\n`;
 }

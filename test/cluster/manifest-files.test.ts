@@ -120,7 +120,7 @@ describeCluster('the chart', () => {
     const built = await template(
       `issuer=${ISSUER}`,
       'image.repository=registry.example.com/podpass,image.tag=9.8.7',
-      'webhook.args={--log-level=debug,--port=9443},webhook.replicas=3',
+      'webhook.args={--log-level=debug,--token-expiration=2h},webhook.replicas=3,webhook.port=10250',
       'image.pullPolicy=Never,image.pullSecrets[0].name=registry',
     );
     const expected = withoutNamespace(allObjects({ ...BASE, image, issuer: ISSUER }));
@@ -138,7 +138,11 @@ describeCluster('the chart', () => {
     expect(webhook.pod.containers).toEqual([
       {
         ...container,
-        args: [...(container?.args ?? []), '--log-level=debug', '--port=9443'],
+        args: [...(container?.args ?? []), '--port=10250', '--log-level=debug', '--token-expiration=2h'],
+        ports: [
+          { name: 'https', containerPort: 10250, protocol: 'TCP' },
+          { name: 'metrics', containerPort: 9090, protocol: 'TCP' },
+        ],
         imagePullPolicy: 'Never',
       },
     ]);
@@ -149,16 +153,17 @@ describeCluster('the chart', () => {
     expect(JSON.stringify(await template(`image.digest=${digest}`))).toContain(`"image":"podpass@${digest}"`);
   });
 
-  it.each(['image.tag=latest', 'tls.mode=none', 'webhok.enabled=false', 'webhook.replicas=0', 'issuer=x y'])(
-    'refuses %s',
-    async (value) => {
-      const ran = await helm(['template', 'podpass', chart, '--set', value], home);
-      expect([ran.code, ran.stderr]).toEqual([
-        1,
-        expect.stringContaining("don't meet the specifications of the schema"),
-      ]);
-    },
-  );
+  it.each([
+    'image.tag=latest',
+    'tls.mode=none',
+    'webhok.enabled=false',
+    'webhook.replicas=0',
+    'webhook.args={--port=1}',
+    'issuer=x y',
+  ])('refuses %s', async (value) => {
+    const ran = await helm(['template', 'podpass', chart, '--set', value], home);
+    expect([ran.code, ran.stderr]).toEqual([1, expect.stringContaining("don't meet the specifications of the schema")]);
+  });
 
   it('is installed, upgraded and removed by Helm; an upgrade keeps what the webhook wrote', async () => {
     const on = ['--kubeconfig', cluster.kubeconfigPath, '--namespace', 'podpass'];

@@ -126,6 +126,7 @@ describe('settings', () => {
         'https://a.example',
         '/srv/x',
         'podpass.example',
+        'podpass:1.2.3',
         'info',
       ];
       const value = codec.metavar === '' ? 'true' : samples.find((each) => codec.parse(each).ok);
