@@ -29,10 +29,15 @@ function asksForTokens(): { name: string; expression: string } {
   };
 }
 
+/** Of the params only the Pod's own one is looked at; this keeps the others cheap. */
+const ITS_ACCOUNT = {
+  name: 'its-service-account',
+  expression: "params.metadata.name == object.spec.?serviceAccountName.orValue('default')",
+};
+
 const variables = {
   pod: 'object.metadata.?annotations.orValue({})',
   account: 'params.metadata.?annotations.orValue({})',
-  itsAccount: "params.metadata.name == object.spec.?serviceAccountName.orValue('default')",
   containers: 'object.spec.containers.map(c, c.name) + object.spec.?initContainers.orValue([]).map(c, c.name)',
   optedOut: `${effective('inject')}.trim() == 'false'`,
   skipped: effective('skip-containers'),
@@ -71,11 +76,11 @@ export function finalStatePolicy({ namespace }: Installation): KubeObject[] {
           namespaceSelector: selectedNamespaces(namespace),
           resourceRules: [podCreation],
         },
-        matchConditions: [NOT_MIRROR, NOT_OPTED_OUT, asksForTokens()],
+        matchConditions: [ITS_ACCOUNT, NOT_MIRROR, NOT_OPTED_OUT, asksForTokens()],
         variables: Object.entries(variables).map(([name, expression]) => ({ name, expression })),
         validations: [
           {
-            expression: '!variables.itsAccount || variables.hasTokens || variables.optedOut || !variables.seen',
+            expression: 'variables.hasTokens || variables.optedOut || !variables.seen',
             message:
               `the annotations of this Pod ask for tokens, and it has none: the webhook of podpass did not answer. ` +
               `Try again when "kubectl -n ${namespace} get deployment ${names.webhook}" says it is available; ` +
