@@ -189,6 +189,19 @@ export const mountPath: Codec<string> = {
   },
 };
 
+/** A tag that moves would run two versions beside each other. */
+export const image: Codec<string> = {
+  metavar: 'IMAGE',
+  accepted: 'an image with a tag other than latest, or with a digest: registry.example.com/podpass:1.2.3',
+  parse(name) {
+    if (!/^[A-Za-z0-9][\w.:/-]*(@sha256:[0-9a-f]{64})?$/.test(name)) return bad('is no name of an image');
+    const tag = /:([\w.-]+)$/.exec(name.replace(/@.*/, ''))?.[1];
+    if (name.includes('@')) return ok(name);
+    if (tag === undefined) return bad('has neither a tag nor a digest');
+    return tag === 'latest' ? bad('has the tag latest, which moves') : ok(name);
+  },
+};
+
 export const filePath: Codec<string> = {
   metavar: 'FILE',
   accepted: 'the path of a file',

@@ -1,10 +1,13 @@
-// Writes the README's tables from the catalog; with --check it only says whether they are up to date (exit code 1).
-import { readFileSync, writeFileSync } from 'node:fs';
+// Writes what is generated from the catalog: the README's tables and manifests/. With --check it only says whether they
+// are up to date (exit code 1).
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { annotationRows } from '../src/catalog/annotations.ts';
 import { type CommandName, type CommandRow, commandRows } from '../src/catalog/commands.ts';
 import { type MetricRow, metricRows } from '../src/catalog/metrics.ts';
 import { flagOf, type SettingKey, type SettingRow, settingRows, variableOf } from '../src/catalog/settings.ts';
 import { describeSetting } from '../src/cli/help.ts';
+import { manifestFiles } from './manifest-files.ts';
 
 const README = new URL('../README.md', import.meta.url);
 
@@ -83,3 +86,27 @@ if (missing.length > 0) {
     process.exitCode = 1;
   }
 } else writeFileSync(README, after);
+
+// ---- manifests -------------------------------------------------------------------------------------------------------
+
+const MANIFESTS = new URL('../manifests/', import.meta.url);
+const wanted = manifestFiles();
+const isGenerated = (path: string) =>
+  readFileSync(new URL(path, MANIFESTS), 'utf8').slice(0, 200).includes('Generated from');
+const stale = readdirSync(MANIFESTS, { recursive: true, withFileTypes: true })
+  .filter((entry) => entry.isFile())
+  .map((entry) => `${entry.parentPath}/${entry.name}`.slice(MANIFESTS.pathname.length))
+  .filter((path) => !wanted.has(path) && isGenerated(path));
+for (const path of [...wanted.keys(), ...stale]) {
+  const file = new URL(path, MANIFESTS);
+  const text = wanted.get(path);
+  if (existsSync(file) && readFileSync(file, 'utf8') === text) continue;
+  if (process.argv.includes('--check')) {
+    console.error(`manifests/${path} is not up to date: run \`npm run reference\``);
+    process.exitCode = 1;
+  } else if (text === undefined) rmSync(file);
+  else {
+    mkdirSync(dirname(file.pathname), { recursive: true });
+    writeFileSync(file, text);
+  }
+}

@@ -53,7 +53,8 @@ export interface InjectionPlan {
   readonly warnings: readonly string[];
 }
 
-const VOLUME = 'podpass-tokens';
+/** The volume of all tokens of a Pod; another one's name begins with it and a dash. */
+export const TOKENS_VOLUME = 'podpass-tokens';
 
 /**
  * The volume that holds a set of tokens. The one with all tokens of the Pod has the plain name; another one's depends on
@@ -61,7 +62,7 @@ const VOLUME = 'podpass-tokens';
  */
 function volumeOf(set: readonly Token[], all: readonly Token[]): Volume {
   return {
-    name: set.length === all.length ? VOLUME : `${VOLUME}-${digestOf(set)}`,
+    name: set.length === all.length ? TOKENS_VOLUME : `${TOKENS_VOLUME}-${digestOf(set)}`,
     projected: {
       sources: set.map(({ name, audience, expirationSeconds }) => ({
         serviceAccountToken: { audience, expirationSeconds, path: name },

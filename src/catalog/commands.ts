@@ -88,6 +88,12 @@ export const commandRows = {
     settings: ['issuer', 'audience', 'ca', ...always],
     required: ['issuer', 'audience'],
   },
+  manifests: {
+    summary: "prints the installation's YAML",
+    about:
+      'Prints what manifests/base holds, for kubectl apply: namespace, webhook with its registration, and discovery.',
+    settings: ['namespace', 'image', 'issuer', ...always],
+  },
 } as const satisfies Record<string, CommandRow>;
 
 export type CommandName = keyof typeof commandRows;

@@ -61,6 +61,7 @@ export const settingRows = {
   tlsKey: row(codec.filePath, { help: 'its private key (PEM); read again when it changes' }),
   namespace: row(codec.dnsLabel, {
     help: "the namespace of the Secret and the Service; without it the Pod's own, else the kubeconfig context's, else podpass",
+    helps: { manifests: 'the namespace to install into; without it podpass' },
   }),
   tlsSecret: row(codec.objectName, { help: 'the Secret that keeps the CA', default: 'podpass-webhook-tls' }),
   tlsService: row(codec.dnsLabel, {
@@ -106,7 +107,10 @@ export const settingRows = {
     help: 'the least level that is logged',
     default: 'info',
   }),
-  issuer: row(codec.issuerUrl, { help: 'the issuer, byte for byte as in the "iss" of the tokens' }),
+  issuer: row(codec.issuerUrl, {
+    help: 'the issuer, byte for byte as in the "iss" of the tokens',
+    helps: { manifests: 'the issuer that discovery serves; without it, it asks the cluster when it starts' },
+  }),
   keySource: row(codec.choice('cluster', 'files'), {
     help: 'where keys come from; without it: files where --keys is given, else cluster',
     repeatable: true,
@@ -134,6 +138,10 @@ export const settingRows = {
   }),
   audience: row(codec.audience, { help: 'the audience that the token must have' }),
   ca: row(codec.filePath, { help: 'CA certificates (PEM) to trust beside those that Node trusts' }),
+  image: row(codec.image, {
+    help: 'the image to run, where your nodes find it; without it podpass with the version of this command',
+    flagOnly: true,
+  }),
   once: row(codec.flag, {
     help: 'ends after the walk; exit code 1 if a step failed',
     default: 'false',

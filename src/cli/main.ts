@@ -19,6 +19,7 @@ const commands: { readonly [C in CommandName]: () => Promise<Run<C>> } = {
   mutate: async () => (await import('./mutate.ts')).runMutate,
   jwks: async () => (await import('./jwks.ts')).runJwks,
   verify: async () => (await import('./verify.ts')).runVerify,
+  manifests: async () => (await import('./manifests.ts')).runManifests,
 };
 
 /** Runs the command line and resolves with its exit code: 0 done, 1 failed, 2 wrong use. */

@@ -1,5 +1,5 @@
 /**
- * Finds or builds what the cluster tests run: kube-apiserver, etcd and the Go verifier.
+ * Finds or builds what the cluster tests run: kube-apiserver, etcd, the Go verifier, Kustomize and Helm.
  *
  * Ready binaries in KUBEBUILDER_ASSETS win. Otherwise test/go is built once into a cache outside the
  * checkout, so that a fresh clone of the same versions starts at once.
@@ -19,6 +19,9 @@ export interface Binaries {
   etcd: string;
   /** test/go/verify: judges tokens with go-oidc. */
   verify: string;
+  /** They build what is in manifests/. */
+  kustomize: string;
+  helm: string;
 }
 export type ControlPlaneBinaries = Binaries | { ok: false; reason: string };
 
@@ -28,6 +31,7 @@ type Log = (line: string) => void;
 class Unavailable extends Error {}
 
 const moduleFolder = fileURLToPath(new URL('../go/', import.meta.url));
+const toolsModuleFolder = join(moduleFolder, 'manifests');
 const progressMs = 15_000;
 /** The builder touches its folder this often; a folder untouched for `staleMs` has lost its builder. */
 const heartbeatMs = 2_000;
@@ -44,7 +48,7 @@ export async function controlPlaneBinaries(log: Log = toStderr): Promise<Control
     }
     const go = await goRelease();
     const servers = assets ?? (await buildControlPlane(go, log));
-    return { ok: true, ...servers, verify: await buildVerifier(go, log) };
+    return { ok: true, ...servers, verify: await buildVerifier(go, log), ...(await buildManifestTools(go, log)) };
   } catch (error) {
     if (error instanceof Unavailable) return { ok: false, reason: error.message };
     throw error;
@@ -74,8 +78,7 @@ interface GoRelease {
 }
 
 async function goRelease(): Promise<GoRelease> {
-  const goMod = await readFile(join(moduleFolder, 'go.mod'), 'utf8');
-  const goSum = await readFile(join(moduleFolder, 'go.sum'), 'utf8');
+  const { goMod, goSum } = await moduleFiles(moduleFolder);
   const needed = goMod.match(/^go (\d+\.\d+)/m)?.[1] ?? '';
   let answer: { GOVERSION: string; GOOS: string; GOARCH: string };
   try {
@@ -92,6 +95,11 @@ async function goRelease(): Promise<GoRelease> {
     throw new Unavailable(`Go is too old: ${answer.GOVERSION}; the cluster tests build with Go ${needed} or newer`);
   }
   return { version: answer.GOVERSION, platform: `${answer.GOOS}/${answer.GOARCH}`, goMod, goSum };
+}
+
+async function moduleFiles(folder: string): Promise<{ goMod: string; goSum: string }> {
+  const read = (name: string) => readFile(join(folder, name), 'utf8');
+  return { goMod: await read('go.mod'), goSum: await read('go.sum') };
 }
 
 async function buildControlPlane(go: GoRelease, log: Log): Promise<{ kubeApiserver: string; etcd: string }> {
@@ -121,6 +129,18 @@ async function buildVerifier(go: GoRelease, log: Log): Promise<string> {
   return join(folder, 'verify');
 }
 
+async function buildManifestTools(go: GoRelease, log: Log): Promise<{ kustomize: string; helm: string }> {
+  const tools = { ...go, ...(await moduleFiles(toolsModuleFolder)) };
+  const ldflags = '-s -w';
+  const targets = [
+    { name: 'kustomize', source: 'sigs.k8s.io/kustomize/kustomize/v5', ldflags },
+    { name: 'helm', source: 'helm.sh/helm/v4/cmd/helm', ldflags },
+  ];
+  const hint = 'first run only, about 4 minutes on 2 cores';
+  const folder = await cachedBuild('manifest-tools', tools, log, hint, targets, '', toolsModuleFolder);
+  return { kustomize: join(folder, 'kustomize'), helm: join(folder, 'helm') };
+}
+
 interface Target {
   name: string;
   source: string;
@@ -132,7 +152,15 @@ interface Target {
  * making it takes the lock, renaming it to the digest publishes the result and gives the lock back, so
  * nobody ever sees half a build.
  */
-async function cachedBuild(kind: string, go: GoRelease, log: Log, hint: string, targets: Target[], source = '') {
+async function cachedBuild(
+  kind: string,
+  go: GoRelease,
+  log: Log,
+  hint: string,
+  targets: Target[],
+  source = '',
+  module = moduleFolder,
+) {
   const root = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'podpass', kind);
   const recipe = JSON.stringify([go.goMod, go.goSum, go.version, go.platform, source, targets]);
   const digest = createHash('sha256').update(recipe).digest('hex').slice(0, 24);
@@ -150,7 +178,8 @@ async function cachedBuild(kind: string, go: GoRelease, log: Log, hint: string, 
     // Inside the workplace, so that an abandoned build leaves nothing in the system's temporary folder either.
     const scratch = join(workplace, 'tmp');
     await mkdir(scratch);
-    for (const target of targets) await goBuild(target, workplace, scratch, `${go.version}; ${hint}`, log, abandonment);
+    const said = `${go.version}; ${hint}`;
+    for (const target of targets) await goBuild(target, module, workplace, scratch, said, log, abandonment);
     await rm(scratch, { recursive: true });
     await rename(workplace, home);
   } finally {
@@ -195,6 +224,7 @@ async function takeWorkplace(workplace: string, home: string, log: Log): Promise
 
 async function goBuild(
   target: Target,
+  module: string,
   folder: string,
   scratch: string,
   hint: string,
@@ -209,7 +239,12 @@ async function goBuild(
   try {
     // Without cgo the result depends on no compiler and library of this machine. A process group of its
     // own, because "go build" alone would leave its compilers behind when it is killed.
-    const child = run('go', [...args, '-o', join(folder, target.name), target.source], { GOTMPDIR: scratch }, true);
+    const child = run(
+      'go',
+      [...args, '-o', join(folder, target.name), target.source],
+      { GOTMPDIR: scratch },
+      { detached: true, cwd: module },
+    );
     abandonment.killGroupOf(child.process);
     await child.done;
   } catch (error) {
@@ -269,9 +304,14 @@ async function touch(path: string): Promise<void> {
 }
 
 /** Runs a program in the Go module; resolves with its output, rejects with the end of what it complained. */
-function run(program: string, args: string[], env: Record<string, string> = {}, detached = false) {
+function run(
+  program: string,
+  args: string[],
+  env: Record<string, string> = {},
+  { detached = false, cwd = moduleFolder }: { detached?: boolean; cwd?: string } = {},
+) {
   const child = spawn(program, args, {
-    cwd: moduleFolder,
+    cwd,
     detached,
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, CGO_ENABLED: '0', GOWORK: 'off', ...env },
@@ -311,7 +351,12 @@ const started = process.argv[1] ?? '';
 if (existsSync(started) && realpathSync(started) === fileURLToPath(import.meta.url)) {
   const found = await controlPlaneBinaries();
   if (found.ok) {
-    console.log(`kube-apiserver ${found.kubeApiserver}\netcd ${found.etcd}\nverify ${found.verify}`);
+    console.log(
+      Object.entries(found)
+        .filter(([name]) => name !== 'ok')
+        .map(([name, path]) => `${name} ${path}`)
+        .join('\n'),
+    );
   } else {
     console.error(found.reason);
     process.exitCode = 1;

@@ -126,9 +126,12 @@ describe('settings', () => {
         'https://a.example',
         '/srv/x',
         'podpass.example',
+        'podpass:1.2.3',
         'info',
       ];
-      const value = codec.metavar === '' ? 'true' : samples.find((each) => codec.parse(each).ok);
+      // A CA outlives the certificates that it signs.
+      const sample = key === 'tlsCaLifetime' ? '8760h' : samples.find((each) => codec.parse(each).ok);
+      const value = codec.metavar === '' ? 'true' : sample;
       const { modes }: CommandRow = commandRows[command];
       const mode = Object.entries(modes?.values ?? {}).find(([, { takes }]) => takes?.includes(key))?.[0];
       const inMode = modes !== undefined && mode !== undefined ? [`${flagOf(modes.of)}=${mode}`] : [];

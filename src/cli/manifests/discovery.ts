@@ -1,0 +1,19 @@
+import { argumentsOf } from './arguments.ts';
+import { workload } from './deployment.ts';
+import { networkPolicy } from './network-policy.ts';
+import type { Installation, KubeObject } from './object.ts';
+import { discoveryRights } from './rights.ts';
+
+export function discoveryFiles(installation: Installation): Readonly<Record<string, readonly KubeObject[]>> {
+  return {
+    'rights.yaml': discoveryRights(installation),
+    'deployment.yaml': workload(installation, {
+      service: 'discovery',
+      portName: 'http',
+      args: argumentsOf('discovery', { issuer: installation.issuer, keySource: 'cluster' }),
+      cpu: '20m',
+      memory: '128Mi',
+    }),
+    'network-policy.yaml': [networkPolicy(installation, 'discovery', 'http')],
+  };
+}

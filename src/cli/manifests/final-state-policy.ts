@@ -1,0 +1,104 @@
+import { TOKENS_VOLUME } from '../../../webhook/plan.ts';
+import type { NamedKey, PlainKey } from '../../catalog/annotations.ts';
+import { NOT_MIRROR, NOT_OPTED_OUT, PREFIX, podCreation, selectedNamespaces } from './admission.ts';
+import { type Installation, type KubeObject, metadataOf, names } from './object.ts';
+
+/** What separates items of a list, as JavaScript's `\s` and a comma do, in the words of RE2. */
+const SPACE = String.raw`\s\x0b\p{Z}\x{feff}`;
+
+const key = (plain: PlainKey) => `${PREFIX}/${plain}`;
+const family = (named: NamedKey) => `${PREFIX}/${named}.`;
+const matches = (value: string, pattern: string) => `${value}.matches(r'${pattern}')`;
+/** A list with an item in it; an empty one is as good as none. */
+const hasItem = (value: string) => matches(value, `[^${SPACE},]`);
+const hasText = (value: string) => matches(value, `[^${SPACE}]`);
+/** A list with this item. Names of containers are DNS labels, so they mean themselves in a pattern. */
+const holds = (list: string, item: string) => `${list}.matches(r'(^|[${SPACE},])' + ${item} + r'($|[${SPACE},])')`;
+/** The annotation in effect: the Pod's, even if it is empty, else the ServiceAccount's. */
+const effective = (plain: PlainKey) =>
+  `variables.pod[?'${key(plain)}'].orValue(variables.account[?'${key(plain)}'].orValue(''))`;
+
+/** A Pod that asks for tokens by its own annotations; matchConditions see no variables. */
+function asksForTokens(): { name: string; expression: string } {
+  const all = 'object.metadata.annotations';
+  return {
+    name: 'asks-for-tokens',
+    expression: `has(${all}) && ${all}.exists(k,
+  k == '${key('audiences')}' && ${hasItem(`${all}[k]`)} ||
+  k.startsWith('${family('audience')}') && ${hasText(`${all}[k]`)})`,
+  };
+}
+
+/** Of the params only the Pod's own one is looked at; this keeps the others cheap. */
+const ITS_ACCOUNT = {
+  name: 'its-service-account',
+  expression: "params.metadata.name == object.spec.?serviceAccountName.orValue('default')",
+};
+
+const variables = {
+  pod: 'object.metadata.?annotations.orValue({})',
+  account: 'params.metadata.?annotations.orValue({})',
+  containers: 'object.spec.containers.map(c, c.name) + object.spec.?initContainers.orValue([]).map(c, c.name)',
+  optedOut: `${effective('inject')}.trim() == 'false'`,
+  skipped: effective('skip-containers'),
+  only: effective('containers'),
+  onlyForOneToken: `variables.pod.map(k, k.startsWith('${family('containers')}'), variables.pod[k]).filter(l, ${hasItem('l')}) +
+variables.account.map(k, k.startsWith('${family('containers')}') && !(k in variables.pod), variables.account[k]).filter(l, ${hasItem('l')})`,
+  seen: `variables.containers.exists(c, !${holds('variables.skipped', 'c')} && (
+  variables.onlyForOneToken.size() > 0 ? variables.onlyForOneToken.exists(l, ${holds('l', 'c')}) :
+  ${hasItem('variables.only')} ? ${holds('variables.only', 'c')} : true))`,
+  hasTokens: `object.spec.?volumes.orValue([]).exists(v,
+  has(v.projected) && (v.name == '${TOKENS_VOLUME}' || v.name.startsWith('${TOKENS_VOLUME}-')))`,
+};
+
+/**
+ * Refuses a Pod that asks for tokens itself and has none in the end, because the webhook was away: better no Pod, which
+ * its controller tries again, than one that runs without. A Pod that the webhook leaves alone on purpose passes: that of
+ * a ServiceAccount with `inject: "false"`, or with no container that may see a token. Where single tokens have lists of
+ * containers, some Pods pass that the webhook would have changed; none is refused that it would have left alone.
+ *
+ * The params are the ServiceAccounts of the Pod's namespace, one after the other; the Pod's own one decides. An error in
+ * here must not stop a cluster, so the policy ignores its own.
+ */
+export function finalStatePolicy({ namespace }: Installation): KubeObject[] {
+  const apiVersion = 'admissionregistration.k8s.io/v1';
+  const metadata = metadataOf('webhook', names.registration);
+  return [
+    {
+      apiVersion,
+      kind: 'ValidatingAdmissionPolicy',
+      metadata,
+      spec: {
+        failurePolicy: 'Ignore',
+        paramKind: { apiVersion: 'v1', kind: 'ServiceAccount' },
+        matchConstraints: {
+          matchPolicy: 'Equivalent',
+          namespaceSelector: selectedNamespaces(namespace),
+          resourceRules: [podCreation],
+        },
+        matchConditions: [ITS_ACCOUNT, NOT_MIRROR, NOT_OPTED_OUT, asksForTokens()],
+        variables: Object.entries(variables).map(([name, expression]) => ({ name, expression })),
+        validations: [
+          {
+            expression: 'variables.hasTokens || variables.optedOut || !variables.seen',
+            message:
+              `the annotations of this Pod ask for tokens, and it has none: the webhook of podpass did not answer. ` +
+              `Try again when "kubectl -n ${namespace} get deployment ${names.webhook}" says it is available; ` +
+              `with the annotation ${key('inject')}: "false" the Pod runs without tokens`,
+            reason: 'Forbidden',
+          },
+        ],
+      },
+    },
+    {
+      apiVersion,
+      kind: 'ValidatingAdmissionPolicyBinding',
+      metadata,
+      spec: {
+        policyName: names.registration,
+        paramRef: { selector: {}, parameterNotFoundAction: 'Allow' },
+        validationActions: ['Deny'],
+      },
+    },
+  ];
+}

@@ -1,0 +1,49 @@
+/** A Kubernetes object as it is written into a file. */
+export interface KubeObject {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: {
+    readonly name: string;
+    readonly namespace?: string;
+    readonly labels?: Readonly<Record<string, string>>;
+    readonly annotations?: Readonly<Record<string, string>>;
+  };
+  readonly [field: string]: unknown;
+}
+
+/** What differs between installations. */
+export interface Installation {
+  readonly namespace: string;
+  readonly image: string;
+  /** The issuer that discovery serves; without it, it asks the cluster. */
+  readonly issuer?: string | undefined;
+  /** Where the webhook's certificate comes from: itself, or a Secret that cert-manager keeps. */
+  readonly tls: 'managed' | 'cert-manager';
+}
+
+export type Service = 'webhook' | 'discovery';
+
+/** Every name that objects refer to each other by. Names of cluster-wide objects are the same in every namespace. */
+export const names = {
+  webhook: 'podpass-webhook',
+  discovery: 'podpass-discovery',
+  /** Of `--tls-mode managed` it is created empty, as a right to create Secrets could not be narrowed to a name. */
+  tlsSecret: 'podpass-webhook-tls',
+  /** cert-manager's, of another type: a Secret cannot change its type. */
+  certificateSecret: 'podpass-webhook-certificate',
+  /** The MutatingWebhookConfiguration, and the policy that looks at what it left. */
+  registration: 'podpass',
+  certificate: 'podpass-webhook',
+  certificateAuthority: 'podpass-webhook-ca',
+  selfSigned: 'podpass-webhook-self-signed',
+} as const;
+
+/** What selects the Pods of a service; it can never change, as a Deployment's selector cannot. */
+export function selectorOf(service: Service): Readonly<Record<string, string>> {
+  return { 'app.kubernetes.io/name': 'podpass', 'app.kubernetes.io/component': service };
+}
+
+/** The metadata of an object of a service; `namespace` only for one that is in one. */
+export function metadataOf(service: Service, name: string, namespace?: string) {
+  return { name, ...(namespace === undefined ? {} : { namespace }), labels: selectorOf(service) };
+}

@@ -1,0 +1,200 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { parseAllDocuments } from 'yaml';
+import { allObjects, installationFiles } from '../../src/cli/manifests/installation.ts';
+import type { Installation, KubeObject } from '../../src/cli/manifests/object.ts';
+import { idOf } from '../../src/cli/manifests/text.ts';
+import { DEFAULT_IMAGE } from '../../src/cli/manifests.ts';
+import { type ControlPlane, startControlPlane } from './control-plane.ts';
+import { podpass, runProgram } from './podpass.ts';
+import { clusterBinaries, describeCluster } from './suite.ts';
+
+const folder = fileURLToPath(new URL('../../manifests/', import.meta.url));
+const chart = join(folder, 'helm/podpass');
+const BASE = { namespace: 'podpass', image: DEFAULT_IMAGE, tls: 'managed' } as const satisfies Installation;
+const ISSUER = 'https://issuer.example.com/a';
+
+type ById = Record<string, KubeObject>;
+
+const byId = (objects: readonly KubeObject[]): ById =>
+  Object.fromEntries(
+    objects.map((object): [string, KubeObject] => [idOf(object), JSON.parse(JSON.stringify(object))]).sort(),
+  );
+const read = (text: string): ById =>
+  byId(parseAllDocuments(text).flatMap((document) => (document.toJS() as KubeObject | null) ?? []));
+const withoutNamespace = (objects: readonly KubeObject[]) => byId(objects.filter(({ kind }) => kind !== 'Namespace'));
+
+async function kustomize(path: string): Promise<ById> {
+  const ran = await runProgram(clusterBinaries().kustomize, ['build', join(folder, path)]);
+  expect(ran).toMatchObject({ code: 0, stderr: '' });
+  return read(ran.stdout);
+}
+
+/** Helm with a home of its own. */
+async function helm(args: string[], home: string) {
+  return runProgram(clusterBinaries().helm, args, { env: { HOME: home, XDG_CACHE_HOME: home } });
+}
+
+describeCluster('manifests, built by Kustomize', () => {
+  it('the base is what podpass prints', async () => {
+    const printed = await podpass(['manifests']);
+    expect(printed).toMatchObject({ code: 0, stderr: '' });
+    const base = await kustomize('base');
+    expect(base).toEqual(read(printed.stdout));
+    expect(Object.keys(base).length).toBeGreaterThan(15);
+  });
+
+  it('the flags change what they say', async () => {
+    const image = `registry.example.com/podpass@sha256:${'0'.repeat(64)}`;
+    const { stdout } = await podpass(['manifests', '--namespace', 'identity', '--image', image, '--issuer', ISSUER]);
+    expect(read(stdout)).toEqual(byId(allObjects({ namespace: 'identity', image, issuer: ISSUER, tls: 'managed' })));
+    expect(stdout).not.toMatch(/namespace: podpass$|podpass:0/m);
+    expect(stdout).toContain(`--issuer=${ISSUER}`);
+    const wrong = await podpass(['manifests', '--namespace', 'A_b', '--image', 'podpass:latest', '--issuer', 'x']);
+    expect([wrong.code, wrong.stdout, wrong.stderr.trim().split('\n').length]).toEqual([2, '', 4]);
+  });
+
+  it.each(['webhook', 'discovery'] as const)(
+    'the overlay %s-only has that service and the namespace',
+    async (service) => {
+      const files = installationFiles(BASE);
+      const objects = [files.namespace, files[service]].flatMap((contents) => Object.values(contents).flat());
+      expect(await kustomize(`overlays/${service}-only`)).toEqual(byId(objects));
+    },
+  );
+
+  it('the overlay cert-manager takes the certificate from there, and gives back the rights for its own', async () => {
+    const built = await kustomize('overlays/cert-manager');
+    expect(built).toEqual(byId(allObjects({ ...BASE, tls: 'cert-manager' })));
+    expect(Object.keys(built).filter((id) => /^(Secret|Role|RoleBinding)\//.test(id))).toEqual([]);
+    expect(JSON.stringify(built['ClusterRole/podpass-webhook'])).not.toContain('patch');
+  });
+});
+
+describeCluster('the chart', () => {
+  let home: string;
+  let cluster: ControlPlane;
+
+  beforeAll(async () => {
+    home = mkdtempSync(join(tmpdir(), 'podpass-helm-'));
+    cluster = await startControlPlane({ binaries: clusterBinaries() });
+  });
+  afterAll(async () => {
+    await cluster?.stop();
+    rmSync(home, { recursive: true, force: true });
+  });
+
+  async function template(...values: string[]): Promise<ById> {
+    const set = values.flatMap((value) => ['--set', value]);
+    const ran = await helm(['template', 'podpass', chart, '--namespace', 'podpass', ...set], home);
+    expect(ran).toMatchObject({ code: 0, stderr: '' });
+    return read(ran.stdout);
+  }
+
+  it('has no fault that Helm finds', async () => {
+    const ran = await helm(['lint', '--strict', chart], home);
+    expect([ran.code, ran.stdout + ran.stderr]).toEqual([0, expect.stringContaining('0 chart(s) failed')]);
+  });
+
+  it('is the base but for the namespace, which is Helm’s', async () => {
+    expect(await template()).toEqual(withoutNamespace(allObjects(BASE)));
+  });
+
+  it('with cert-manager is the overlay', async () => {
+    expect(await template('tls.mode=cert-manager')).toEqual(
+      withoutNamespace(allObjects({ ...BASE, tls: 'cert-manager' })),
+    );
+  });
+
+  it('leaves out what is switched off', async () => {
+    const { webhook, discovery } = installationFiles(BASE);
+    expect(await template('discovery.enabled=false')).toEqual(byId(Object.values(webhook).flat()));
+    expect(await template('webhook.enabled=false')).toEqual(byId(Object.values(discovery).flat()));
+  });
+
+  it('sets what its values say', async () => {
+    const image = 'registry.example.com/podpass:9.8.7';
+    const built = await template(
+      `issuer=${ISSUER}`,
+      'image.repository=registry.example.com/podpass,image.tag=9.8.7',
+      'webhook.args={--log-level=debug,--token-expiration=2h},webhook.replicas=3,webhook.port=10250',
+      'image.pullPolicy=Never,image.pullSecrets[0].name=registry',
+    );
+    const expected = withoutNamespace(allObjects({ ...BASE, image, issuer: ISSUER }));
+    const podOf = (objects: ById, name: string) => {
+      const spec = objects[`Deployment/podpass/${name}`]?.spec as { replicas: number; template: { spec: object } };
+      return {
+        replicas: spec.replicas,
+        pod: spec.template.spec as Record<string, unknown> & { containers: { args: string[] }[] },
+      };
+    };
+    const [webhook, wanted] = [podOf(built, 'podpass-webhook'), podOf(expected, 'podpass-webhook')];
+    expect(webhook.replicas).toBe(3);
+    expect(webhook.pod.imagePullSecrets).toEqual([{ name: 'registry' }]);
+    const [container] = wanted.pod.containers;
+    expect(webhook.pod.containers).toEqual([
+      {
+        ...container,
+        args: [...(container?.args ?? []), '--port=10250', '--log-level=debug', '--token-expiration=2h'],
+        ports: [
+          { name: 'https', containerPort: 10250, protocol: 'TCP' },
+          { name: 'metrics', containerPort: 9090, protocol: 'TCP' },
+        ],
+        imagePullPolicy: 'Never',
+      },
+    ]);
+    expect(podOf(built, 'podpass-discovery').pod.containers[0]?.args).toEqual(
+      podOf(expected, 'podpass-discovery').pod.containers[0]?.args,
+    );
+    const digest = `sha256:${'a'.repeat(64)}`;
+    expect(JSON.stringify(await template(`image.digest=${digest}`))).toContain(`"image":"podpass@${digest}"`);
+  });
+
+  it.each([
+    'image.tag=latest',
+    'tls.mode=none',
+    'webhok.enabled=false',
+    'webhook.replicas=0',
+    'webhook.args={--port=1}',
+    'issuer=x y',
+  ])('refuses %s', async (value) => {
+    const ran = await helm(['template', 'podpass', chart, '--set', value], home);
+    expect([ran.code, ran.stderr]).toEqual([1, expect.stringContaining("don't meet the specifications of the schema")]);
+  });
+
+  it('is installed, upgraded and removed by Helm; an upgrade keeps what the webhook wrote', async () => {
+    const on = ['--kubeconfig', cluster.kubeconfigPath, '--namespace', 'podpass'];
+    const run = async (...args: string[]) => {
+      const ran = await helm([...args, ...on], home);
+      expect([ran.code, ran.stderr]).toEqual([0, expect.not.stringContaining('arning')]);
+    };
+    await run('install', 'podpass', chart, '--create-namespace');
+    const secret = '/api/v1/namespaces/podpass/secrets/podpass-webhook-tls';
+    const group = '/apis/admissionregistration.k8s.io/v1';
+    const configuration = `${group}/mutatingwebhookconfigurations/podpass`;
+    await cluster.expect(
+      'PATCH',
+      secret,
+      { data: { 'tls.crt': 'eA==' } },
+      { contentType: 'application/merge-patch+json' },
+    );
+    const caBundle = Buffer.from(cluster.caPem).toString('base64');
+    const patch = [0, 1].map((at) => ({ op: 'add', path: `/webhooks/${at}/clientConfig/caBundle`, value: caBundle }));
+    await cluster.expect('PATCH', configuration, patch, { contentType: 'application/json-patch+json' });
+
+    await run('upgrade', 'podpass', chart, '--set', 'webhook.replicas=3');
+    expect(await cluster.expect('GET', secret)).toMatchObject({ data: { 'tls.crt': 'eA==' } });
+    const { webhooks } = await cluster.expect<{ webhooks: { clientConfig: object }[] }>('GET', configuration);
+    expect(webhooks.map(({ clientConfig }) => clientConfig)).toMatchObject([{ caBundle }, { caBundle }]);
+    const deployment = '/apis/apps/v1/namespaces/podpass/deployments/podpass-webhook';
+    expect(await cluster.expect('GET', deployment)).toMatchObject({ spec: { replicas: 3 } });
+
+    await run('uninstall', 'podpass', '--wait=false');
+    for (const path of [configuration, `${group}/validatingadmissionpolicies/podpass`, secret, deployment]) {
+      expect([path, (await cluster.request('GET', path)).status]).toEqual([path, 404]);
+    }
+  });
+});

@@ -1,0 +1,339 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { allObjects } from '../../src/cli/manifests/installation.ts';
+import type { KubeObject } from '../../src/cli/manifests/object.ts';
+import { idOf } from '../../src/cli/manifests/text.ts';
+import type { ApiResponse } from './api-client.ts';
+import { type ControlPlane, type KubeObject as Stored, startControlPlane } from './control-plane.ts';
+import { type Podpass, startWebhook, until } from './podpass.ts';
+import { ourVolumes } from './pods.ts';
+import { clusterBinaries, describeCluster } from './suite.ts';
+
+const OWN = 'podpass';
+const NAMESPACE = 'shop';
+const INSTALLATION = { namespace: OWN, image: 'registry.example.com/podpass:1.2.3', tls: 'managed' } as const;
+/** Nobody listens there. */
+const DEAD = { url: 'https://127.0.0.1:1/mutate' };
+
+interface Vector {
+  readonly name: string;
+  readonly serviceAccount?: { annotations: Record<string, string> };
+  readonly pod: { metadata: object; spec: object };
+  readonly settings?: object;
+  readonly expect: { pod: Stored } | { unchanged: true } | { denied: string[] };
+}
+
+const vectorFolder = new URL('../vectors/', import.meta.url);
+const vectors = readdirSync(vectorFolder)
+  .filter((name) => name.endsWith('.json'))
+  .map((name): Vector => ({ name, ...JSON.parse(readFileSync(new URL(name, vectorFolder), 'utf8')) }))
+  .filter(({ settings }) => settings === undefined);
+
+function collectionOf({ apiVersion, kind, metadata: { namespace } }: KubeObject): string {
+  const plural = kind.toLowerCase().replace(/y$/, 'ie').replace(/s$/, 'se');
+  const group = apiVersion.includes('/') ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
+  return `${group}${namespace === undefined ? '' : `/namespaces/${namespace}`}/${plural}s`;
+}
+
+describeCluster('the installation, on a real API server', () => {
+  const objects = allObjects(INSTALLATION);
+  const registration = objects.find(({ kind }) => kind === 'MutatingWebhookConfiguration') as KubeObject & {
+    webhooks: { name: string; clientConfig: object }[];
+  };
+  let cluster: ControlPlane;
+  let webhook: Podpass;
+
+  beforeAll(async () => {
+    cluster = await startControlPlane({ binaries: clusterBinaries() });
+    webhook = await startWebhook(cluster);
+    await cluster.createNamespace(NAMESPACE);
+    await cluster.createServiceAccount(NAMESPACE, 'bare');
+    await cluster.createServiceAccount(NAMESPACE, 'asks', { 'podpass.dev/audiences': 'vault' });
+    await cluster.createServiceAccount('kube-system', 'bare');
+  });
+  afterAll(async () => {
+    await webhook?.stop();
+    await cluster?.stop();
+  });
+
+  const apply = (object: KubeObject, query = '') =>
+    cluster.request<Stored>(
+      'PATCH',
+      `${collectionOf(object)}/${object.metadata.name}?fieldManager=test&force=true&fieldValidation=Strict${query}`,
+      object,
+      { contentType: 'application/apply-patch+yaml' },
+    );
+
+  /** What is registered with another address, as no Service leads anywhere here. */
+  const registeredAt = (clientConfig: object): KubeObject => ({
+    ...registration,
+    webhooks: registration.webhooks.map((entry) => ({ ...entry, clientConfig })),
+  });
+
+  it.each(objects.map((object) => [idOf(object), object] as const))('accepts %s, strictly', async (_, object) => {
+    const answer = await apply(object);
+    expect(answer.status, JSON.stringify(answer.body)).toBe(201);
+    expect(answer.warnings).toEqual([]);
+  });
+
+  it('keeps the certificate and the caBundle when everything is applied again', async () => {
+    const merge = { contentType: 'application/merge-patch+json' };
+    const json = { contentType: 'application/json-patch+json' };
+    const secret = `/api/v1/namespaces/${OWN}/secrets/podpass-webhook-tls`;
+    const configuration = '/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/podpass';
+    const caBundle = Buffer.from(webhook.files.ca.pem).toString('base64');
+    await cluster.expect('PATCH', secret, { data: { 'tls.crt': 'eA==' } }, merge);
+    const patch = [0, 1].map((index) => ({
+      op: 'add',
+      path: `/webhooks/${index}/clientConfig/caBundle`,
+      value: caBundle,
+    }));
+    await cluster.expect('PATCH', configuration, patch, json);
+    for (const object of objects) expect((await apply(object)).status, idOf(object)).toBe(200);
+    expect(await cluster.expect('GET', secret)).toMatchObject({ data: { 'tls.crt': 'eA==' } });
+    const { webhooks } = await cluster.expect<typeof registration>('GET', configuration);
+    expect(webhooks.map(({ clientConfig }) => clientConfig)).toEqual([
+      expect.objectContaining({ caBundle }),
+      expect.objectContaining({ caBundle }),
+    ]);
+  });
+
+  describe.each(['podpass-webhook', 'podpass-discovery'])('Pods of %s', (name) => {
+    const [deployment] = objects.filter((object) => object.kind === 'Deployment' && object.metadata.name === name);
+    const { template } = (deployment?.spec ?? {}) as { template: { metadata: object; spec: { containers: object[] } } };
+    const { metadata, spec } = template;
+
+    it('are accepted under enforced restricted Pod Security', async () => {
+      const { status, warnings, body } = await cluster.createPod(OWN, { metadata: { name, ...metadata }, spec });
+      expect([status, warnings, body.message]).toEqual([201, [], undefined]);
+      await cluster.expect('DELETE', `/api/v1/namespaces/${OWN}/pods/${name}?gracePeriodSeconds=0`);
+    });
+
+    it('would not be without their security context', async () => {
+      const containers = spec.containers.map((container) => ({ ...container, securityContext: {} }));
+      const { status, body } = await cluster.createPod(OWN, {
+        metadata: { name, ...metadata },
+        spec: { ...spec, containers },
+      });
+      expect([status, body.message]).toEqual([403, expect.stringContaining('violates PodSecurity')]);
+    });
+  });
+
+  // ---- rights --------------------------------------------------------------------------------------------------------
+
+  it('lets the services do what they need, and nothing beside it', async () => {
+    const allowed = async (account: string, spec: object) => {
+      const user = `system:serviceaccount:${OWN}:${account}`;
+      const groups = ['system:serviceaccounts', `system:serviceaccounts:${OWN}`, 'system:authenticated'];
+      const path = '/apis/authorization.k8s.io/v1/subjectaccessreviews';
+      return (await cluster.expect<{ status: { allowed: boolean } }>('POST', path, { spec: { user, groups, ...spec } }))
+        .status.allowed;
+    };
+    const on = (verb: string, resource: string, rest: object = {}) => ({
+      resourceAttributes: { verb, resource, ...rest },
+    });
+    const group = 'admissionregistration.k8s.io';
+    const mine = { namespace: OWN, name: 'podpass-webhook-tls' };
+    const configuration = { group, name: 'podpass' };
+    const cases: [boolean, string, object][] = [
+      ...['get', 'list', 'watch'].map((verb): [boolean, string, object] => [
+        true,
+        'webhook',
+        on(verb, 'serviceaccounts'),
+      ]),
+      ...['get', 'list', 'watch', 'update'].map((verb): [boolean, string, object] => [
+        true,
+        'webhook',
+        on(verb, 'secrets', mine),
+      ]),
+      ...['get', 'list', 'watch', 'patch'].map((verb): [boolean, string, object] => [
+        true,
+        'webhook',
+        on(verb, 'mutatingwebhookconfigurations', configuration),
+      ]),
+      [false, 'webhook', on('get', 'secrets', { namespace: OWN, name: 'another' })],
+      [false, 'webhook', on('list', 'secrets', { namespace: OWN })],
+      [false, 'webhook', on('get', 'secrets', { ...mine, namespace: NAMESPACE })],
+      [false, 'webhook', on('create', 'secrets', { namespace: OWN })],
+      [false, 'webhook', on('delete', 'secrets', mine)],
+      [false, 'webhook', on('update', 'mutatingwebhookconfigurations', configuration)],
+      [false, 'webhook', on('delete', 'mutatingwebhookconfigurations', configuration)],
+      [false, 'webhook', on('patch', 'mutatingwebhookconfigurations', { group, name: 'another' })],
+      [false, 'webhook', on('patch', 'validatingadmissionpolicies', configuration)],
+      [false, 'webhook', on('create', 'serviceaccounts', { subresource: 'token', namespace: NAMESPACE })],
+      [false, 'webhook', on('get', 'pods', { namespace: NAMESPACE })],
+      [false, 'discovery', on('get', 'serviceaccounts', { namespace: OWN })],
+      [false, 'discovery', on('get', 'secrets', mine)],
+    ];
+    for (const account of ['webhook', 'discovery']) {
+      for (const path of ['/openid/v1/jwks', '/.well-known/openid-configuration']) {
+        cases.push([true, account, { nonResourceAttributes: { verb: 'get', path } }]);
+      }
+    }
+    for (const [expected, account, spec] of cases) {
+      // Rights come a moment after their objects.
+      const as = async () => (await allowed(`podpass-${account}`, spec)) === expected;
+      await until(`${expected} for ${account}: ${JSON.stringify(spec)}`, as, 5_000);
+    }
+  });
+
+  // ---- admission -----------------------------------------------------------------------------------------------------
+
+  interface Wanted {
+    labels?: Record<string, string>;
+    annotations?: Record<string, string>;
+    serviceAccountName?: string;
+    namespace?: string;
+    spec?: object;
+  }
+
+  function create({ labels, annotations, serviceAccountName = 'bare', namespace = NAMESPACE, spec }: Wanted) {
+    const containers = ['web', 'db'].map((name) => ({ name, image: 'app:1' }));
+    return cluster.createPod(
+      namespace,
+      { metadata: { generateName: 'web-', labels, annotations }, spec: { serviceAccountName, containers, ...spec } },
+      { dryRun: true },
+    );
+  }
+
+  const asks = { 'podpass.dev/audiences': 'vault' };
+  const label = { 'podpass.dev/inject': 'true' };
+  const source = { serviceAccountToken: { audience: 'vault', expirationSeconds: 3600, path: 'vault' } };
+  const volume = (name: string) => ({ volumes: [{ name, projected: { sources: [source] } }] });
+
+  const expectPolicy = ({ status, body }: ApiResponse<Stored>) => {
+    expect(status).toBe(403);
+    expect(body.message).toContain("ValidatingAdmissionPolicy 'podpass' with binding 'podpass' denied request");
+    expect(body.message).toContain('ask for tokens, and it has none: the webhook of podpass did not answer');
+    expect(body.message).toContain('kubectl -n podpass get deployment podpass-webhook');
+  };
+  const expectWebhook = ({ status, body }: ApiResponse<Stored>) => {
+    expect([status, body.message]).toEqual([
+      500,
+      expect.stringContaining('failed calling webhook "labelled.podpass.dev"'),
+    ]);
+  };
+  const expectCreated = ({ status, body }: ApiResponse<Stored>) =>
+    expect([status, body.message]).toEqual([201, undefined]);
+
+  describe('while the webhook is down', () => {
+    beforeAll(async () => {
+      expect((await apply(registeredAt(DEAD))).status).toBe(200);
+      await until('the policy', async () => (await create({ annotations: asks })).status === 403);
+      await until('the registration', async () => (await create({ labels: label })).status === 500);
+    });
+
+    it('a Pod with the label waits, whatever it asks for', async () => {
+      expectWebhook(await create({ labels: label }));
+      expectWebhook(await create({ labels: label, annotations: asks }));
+      expectWebhook(await create({ labels: label, serviceAccountName: 'asks' }));
+    });
+
+    it.each([
+      ['audiences', asks],
+      ['audience.<name>', { 'podpass.dev/audience.api': 'vault' }],
+      ['no container skipped that it has', { ...asks, 'podpass.dev/skip-containers': 'webb, d' }],
+      ['one of two containers skipped', { ...asks, 'podpass.dev/skip-containers': 'db,' }],
+      ['one container only', { ...asks, 'podpass.dev/containers': 'web' }],
+      ['one container only for one token', { ...asks, 'podpass.dev/containers.vault': 'web' }],
+      ['inject "true"', { ...asks, 'podpass.dev/inject': 'true' }],
+    ])('a Pod that asks by its annotations is refused: %s', async (_, annotations) => {
+      expectPolicy(await create({ annotations }));
+      expectPolicy(await create({ annotations, spec: { volumes: [{ name: 'podpass-tokens', emptyDir: {} }] } }));
+      expectPolicy(await create({ annotations, spec: volume('podpass-tokens2') }));
+    });
+
+    it.each([
+      ['asks for nothing', {}],
+      ['has the volume', { annotations: asks, spec: volume('podpass-tokens') }],
+      ['has the volume of some tokens', { annotations: asks, spec: volume('podpass-tokens-0123abcd') }],
+      ['is left alone', { annotations: { ...asks, 'podpass.dev/inject': 'false' } }],
+      ['is left alone, and says so with spaces', { annotations: { ...asks, 'podpass.dev/inject': ' false ' } }],
+      ['is left alone, label or not', { labels: label, annotations: { ...asks, 'podpass.dev/inject': 'false' } }],
+      ['has another value in the label', { labels: { 'podpass.dev/inject': 'no' } }],
+      ['asks for an empty list', { annotations: { 'podpass.dev/audiences': ' ,\u00a0' } }],
+      ['asks for an empty audience', { annotations: { 'podpass.dev/audience.api': ' ' } }],
+      ['has another annotation', { annotations: { 'podpass.dev/audience': 'x', 'podpass.dev/expiration': '1h' } }],
+      ['skips all containers', { annotations: { ...asks, 'podpass.dev/skip-containers': 'db,web' } }],
+      [
+        'skips the only one',
+        { annotations: { ...asks, 'podpass.dev/containers': 'db', 'podpass.dev/skip-containers': 'db' } },
+      ],
+      ['asks by its ServiceAccount', { serviceAccountName: 'asks' }],
+      ['is in kube-system', { labels: label, annotations: asks, namespace: 'kube-system' }],
+    ] satisfies [string, Wanted][])('a Pod is created that %s', async (_, wanted) => {
+      expectCreated(await create(wanted));
+    });
+
+    it('a mirror Pod is created', async () => {
+      const mirror = { 'kubernetes.io/config.mirror': 'x', ...asks };
+      const pod = { metadata: { name: 'static', labels: label, annotations: mirror } };
+      const spec = { nodeName: 'n', containers: [{ name: 'web', image: 'app:1' }] };
+      expectCreated(await cluster.createPod(NAMESPACE, { ...pod, spec }, { dryRun: true }));
+    });
+
+    it("the ServiceAccount's annotations count where the Pod's are silent", async () => {
+      const account = (name: string, annotations: Record<string, string>) =>
+        cluster.createServiceAccount(NAMESPACE, name, annotations);
+      await account('left-alone', { 'podpass.dev/inject': 'false' });
+      await account('skips', { 'podpass.dev/skip-containers': 'web db' });
+      await account('elsewhere', { 'podpass.dev/containers': 'sidecar' });
+      await account('elsewhere-for-one', { 'podpass.dev/containers.vault': 'sidecar' });
+      const attempt = (serviceAccountName: string, more: Record<string, string> = {}) =>
+        create({ serviceAccountName, annotations: { ...asks, ...more } });
+      for (const name of ['left-alone', 'skips', 'elsewhere', 'elsewhere-for-one']) {
+        await until(`the ServiceAccount ${name}`, async () => (await attempt(name)).status === 201);
+      }
+      expectPolicy(await attempt('left-alone', { 'podpass.dev/inject': '' }));
+      expectPolicy(await attempt('skips', { 'podpass.dev/skip-containers': '' }));
+      expectPolicy(await attempt('elsewhere', { 'podpass.dev/containers': 'web' }));
+      expectPolicy(await attempt('elsewhere-for-one', { 'podpass.dev/containers.vault': '' }));
+    });
+  });
+
+  describe('while the webhook runs', () => {
+    const answers = async () => {
+      const metrics = await webhook.metrics();
+      const of = (result: string) => metrics.value('podpass_admission_requests_total', { result });
+      return of('injected') + of('unchanged') + of('denied') + of('error');
+    };
+
+    beforeAll(async () => {
+      const caBundle = Buffer.from(webhook.files.ca.pem).toString('base64');
+      expect((await apply(registeredAt({ url: `${webhook.url}/mutate`, caBundle }))).status).toBe(200);
+      await until('the registration', async () => (await create({ labels: label })).status === 201);
+    });
+
+    it.each([
+      ['with the label', 1, 1, { labels: label, annotations: asks }],
+      ['with annotations only', 1, 1, { annotations: asks }],
+      ['of a ServiceAccount that asks', 1, 1, { serviceAccountName: 'asks' }],
+      ['that asks for nothing', 1, 0, {}],
+      ['that is left alone', 0, 0, { labels: label, annotations: { ...asks, 'podpass.dev/inject': 'false' } }],
+      ['in kube-system', 0, 0, { labels: label, annotations: asks, namespace: 'kube-system' }],
+    ] satisfies [string, number, number, Wanted][])(
+      'it is asked for a Pod %s: %i times',
+      async (_, asked, volumes, wanted) => {
+        const before = await answers();
+        const answer = await create(wanted);
+        expectCreated(answer);
+        expect(ourVolumes(answer.body)).toHaveLength(volumes);
+        expect((await answers()) - before).toBe(asked);
+      },
+    );
+
+    // Each in a namespace of its own, for its ServiceAccount.
+    it.each(vectors.map((vector) => [vector.name, vector] as const))(
+      'the policy lets pass what it admits: %s',
+      async (name, vector) => {
+        const namespace = `vector-${name.replace(/\.json$/, '')}`.slice(0, 63).replace(/-$/, '');
+        await cluster.createNamespace(namespace);
+        await cluster.createServiceAccount(namespace, 'app', vector.serviceAccount?.annotations);
+        await cluster.createServiceAccount(namespace, 'default');
+        const { status, body } = await cluster.createPod(namespace, vector.pod, { dryRun: true });
+        expect(JSON.stringify(body)).not.toContain('ValidatingAdmissionPolicy');
+        if (!('denied' in vector.expect)) expect([status, body.message]).toEqual([201, undefined]);
+      },
+    );
+  });
+});

@@ -1,0 +1,250 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { type CommandName, type CommandRow, commandRows } from '../../src/catalog/commands.ts';
+import { flagOf, type SettingRow, settingRows } from '../../src/catalog/settings.ts';
+import { USER } from '../../src/cli/manifests/deployment.ts';
+import { allObjects } from '../../src/cli/manifests/installation.ts';
+import type { Installation, KubeObject } from '../../src/cli/manifests/object.ts';
+import { idOf } from '../../src/cli/manifests/text.ts';
+import { DEFAULT_IMAGE } from '../../src/cli/manifests.ts';
+import { dnsLabel, image } from '../../src/codec.ts';
+import { parseSettings } from '../../src/settings.ts';
+
+interface Container {
+  name: string;
+  image: string;
+  args: string[];
+  ports: { name: string; containerPort: number }[];
+  [field: string]: unknown;
+}
+interface PodSpec {
+  containers: Container[];
+  volumes?: Record<string, unknown>[];
+  [field: string]: unknown;
+}
+type Labels = Record<string, string>;
+
+const installation = (tls: Installation['tls'], more: Partial<Installation> = {}) =>
+  allObjects({ namespace: 'own', image: 'registry.example.com/podpass:1.2.3', tls, ...more });
+const ofKind = (objects: readonly KubeObject[], kind: string) => objects.filter((object) => object.kind === kind);
+const specOf = <T>(object: KubeObject | undefined) => object?.spec as T;
+const templateOf = (object: KubeObject) =>
+  specOf<{ template: { metadata: { labels: Labels; annotations: Labels }; spec: PodSpec } }>(object).template;
+
+describe.each(['managed', 'cert-manager'] as const)('manifests with a certificate that is %s', (tls) => {
+  const objects = installation(tls, { issuer: 'https://issuer.example.com' });
+  const deployments = ofKind(objects, 'Deployment');
+  const containers = deployments.flatMap((deployment) => templateOf(deployment).spec.containers);
+
+  test('each object is there once, and in its namespace', () => {
+    const ids = objects.map(idOf);
+    expect(new Set(ids).size).toBe(ids.length);
+    const clusterWide = /^(Namespace|Cluster|Mutating|Validating)/;
+    for (const { kind, metadata } of objects) {
+      expect([kind, metadata.namespace]).toEqual([kind, clusterWide.test(kind) ? undefined : 'own']);
+    }
+    expect(JSON.stringify(objects)).not.toMatch(/"namespace":"podpass"|caBundle/);
+  });
+
+  test.each(containers.map((container) => [container.name, container] as const))(
+    'the flags of %s are its flags, its defaults are not repeated, and nothing it needs is missing',
+    (name, { args: [command, ...flags], ports }) => {
+      expect(command).toBe(name);
+      const row: CommandRow = commandRows[command as CommandName];
+      const known = new Map(row.settings.map((key) => [flagOf(key), key]));
+      for (const flag of flags) {
+        const [left = '', value] = flag.split('=');
+        const key = known.get(left);
+        expect([flag, key]).not.toEqual([flag, undefined]);
+        const { defaults, default: common }: SettingRow = settingRows[key ?? 'help'];
+        // What decides over everything else is said even where it is the default.
+        if (key !== 'tlsMode') expect(defaults?.[name] ?? common).not.toBe(value);
+      }
+      const parsed = parseSettings(command as CommandName, { argv: flags, env: {}, readFile: () => '' });
+      const problems = parsed.ok ? [] : parsed.problems.map(({ key }) => key);
+      expect(problems).toEqual([]);
+      const port = (key: 'port' | 'metricsPort') => Number((settingRows[key] as SettingRow).defaults?.[name]);
+      expect(ports.map(({ containerPort }) => containerPort)).toEqual([port('port'), port('metricsPort')]);
+    },
+  );
+
+  test.each(deployments.map((deployment) => [idOf(deployment), deployment] as const))(
+    '%s keeps the rules of restricted Pod Security',
+    (_, deployment) => {
+      // https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
+      const { spec } = templateOf(deployment);
+      expect(spec.securityContext).toMatchObject({
+        runAsNonRoot: true,
+        runAsUser: USER,
+        seccompProfile: { type: 'RuntimeDefault' },
+      });
+      for (const field of ['hostNetwork', 'hostPID', 'hostIPC', 'initContainers', 'ephemeralContainers'])
+        expect(spec).not.toHaveProperty(field);
+      for (const volume of spec.volumes ?? []) expect(Object.keys(volume).sort()).toEqual(['name', 'secret']);
+      expect(spec.containers).toHaveLength(1);
+      const [container] = spec.containers;
+      expect(container?.securityContext).toEqual({
+        allowPrivilegeEscalation: false,
+        readOnlyRootFilesystem: true,
+        capabilities: { drop: ['ALL'] },
+      });
+      expect(container?.ports.filter((port) => 'hostPort' in port)).toEqual([]);
+    },
+  );
+
+  test.each(deployments.map((deployment) => [idOf(deployment), deployment] as const))(
+    '%s stays up',
+    (id, deployment) => {
+      const name = deployment.metadata.name;
+      const { metadata, spec } = templateOf(deployment);
+      const selector = specOf<{ selector: { matchLabels: Labels }; replicas: number }>(deployment);
+      expect([selector.replicas, selector.selector.matchLabels]).toEqual([2, metadata.labels]);
+      expect(metadata.annotations).toEqual({ 'podpass.dev/inject': 'false' });
+      expect(spec).toMatchObject({
+        priorityClassName: 'system-cluster-critical',
+        enableServiceLinks: false,
+        terminationGracePeriodSeconds: 30,
+        serviceAccountName: name,
+        automountServiceAccountToken: true,
+      });
+      const [container] = spec.containers;
+      const resources = container?.resources as { requests: Labels; limits: Labels };
+      expect(Object.keys(resources.requests)).toEqual(['cpu', 'memory']);
+      expect(resources.limits).toEqual({ memory: resources.requests.memory });
+      for (const probe of ['startupProbe', 'livenessProbe', 'readinessProbe'])
+        expect(container?.[probe]).toMatchObject({ httpGet: { port: 'metrics' } });
+      expect(container).not.toHaveProperty('lifecycle');
+      // What stands around it selects it, by the names of its ports.
+      const around = objects.filter((object) => object.metadata.name === name);
+      const [budget] = ofKind(around, 'PodDisruptionBudget');
+      expect(specOf(budget)).toEqual({
+        maxUnavailable: 1,
+        unhealthyPodEvictionPolicy: 'AlwaysAllow',
+        selector: { matchLabels: metadata.labels },
+      });
+      const [service] = ofKind(around, 'Service');
+      const [first, second] = container?.ports.map((port) => port.name) ?? [];
+      expect(specOf(service)).toMatchObject({ selector: metadata.labels, ports: [{ targetPort: first }] });
+      const [policy] = ofKind(around, 'NetworkPolicy');
+      expect(specOf(policy)).toMatchObject({
+        podSelector: { matchLabels: metadata.labels },
+        ingress: [{ ports: [{ port: first }, { port: second }] }],
+      });
+      expect(ofKind(around, 'ServiceAccount'), id).toMatchObject([{ automountServiceAccountToken: false }]);
+    },
+  );
+
+  test('bindings are of roles and ServiceAccounts that are there', () => {
+    const ids = new Set(objects.map(idOf));
+    for (const binding of objects.filter(
+      ({ kind }) => kind.endsWith('Binding') && kind !== 'ValidatingAdmissionPolicyBinding',
+    )) {
+      const { roleRef, subjects } = binding as unknown as {
+        roleRef: { kind: string; name: string };
+        subjects: { namespace: string; name: string }[];
+      };
+      const role = roleRef.kind === 'Role' ? `Role/own/${roleRef.name}` : `ClusterRole/${roleRef.name}`;
+      expect([role, ids.has(role) || roleRef.name === 'system:service-account-issuer-discovery']).toEqual([role, true]);
+      expect(subjects.map(({ namespace: in_, name }) => ids.has(`ServiceAccount/${in_}/${name}`))).toEqual([true]);
+    }
+  });
+
+  test('rights are these and no others', () => {
+    const rules = objects.flatMap((object) => {
+      const { rules: all = [] } = object as {
+        rules?: { resources: string[]; resourceNames?: string[]; verbs: string[] }[];
+      };
+      return all.map(
+        ({ resources, resourceNames = ['*'], verbs }) => `${object.kind}: ${verbs} ${resources} ${resourceNames}`,
+      );
+    });
+    const always = ['ClusterRole: get,list,watch serviceaccounts *'];
+    const managed = [
+      'ClusterRole: get,list,watch,patch mutatingwebhookconfigurations podpass',
+      'Role: get,list,watch,update secrets podpass-webhook-tls',
+    ];
+    expect(rules).toEqual(tls === 'managed' ? [...always, ...managed] : always);
+    expect(ofKind(objects, 'Secret').map(({ metadata, data }) => [metadata.name, data])).toEqual(
+      tls === 'managed' ? [['podpass-webhook-tls', undefined]] : [],
+    );
+  });
+
+  test('of the two entries exactly one is for a Pod, and both keep out of the way of the cluster', () => {
+    const [configuration] = ofKind(objects, 'MutatingWebhookConfiguration');
+    const { webhooks } = configuration as unknown as { webhooks: Record<string, unknown>[] };
+    const expression = (operator: string) => ({
+      matchExpressions: [{ key: 'podpass.dev/inject', operator, values: ['true'] }],
+    });
+    expect(webhooks.map(({ failurePolicy, objectSelector }) => [failurePolicy, objectSelector])).toEqual([
+      ['Fail', expression('In')],
+      ['Ignore', expression('NotIn')],
+    ]);
+    for (const entry of webhooks) {
+      expect(entry).toMatchObject({
+        reinvocationPolicy: 'IfNeeded',
+        matchPolicy: 'Equivalent',
+        sideEffects: 'None',
+        timeoutSeconds: 5,
+        clientConfig: { service: { name: 'podpass-webhook', namespace: 'own', path: '/mutate', port: 443 } },
+        rules: [{ operations: ['CREATE'], resources: ['pods'] }],
+        namespaceSelector: {
+          matchExpressions: [{ key: 'kubernetes.io/metadata.name', operator: 'NotIn', values: ['kube-system', 'own'] }],
+        },
+      });
+    }
+    const [service] = ofKind(objects, 'Service');
+    expect(specOf(service)).toMatchObject({ ports: [{ port: 443 }] });
+    const lookup = Number(settingRows.serviceAccountLookupTimeout.default.replace('s', ''));
+    expect(lookup).toBeLessThan(5);
+  });
+});
+
+test('images are pinned', () => {
+  expect(image.parse(DEFAULT_IMAGE).ok).toBe(true);
+  const digest = `sha256:${'0'.repeat(64)}`;
+  const taken = [
+    'podpass:1',
+    'registry.example.com:5000/a/podpass:1.2.3',
+    `podpass@${digest}`,
+    `podpass:latest@${digest}`,
+  ];
+  for (const name of taken) expect([name, image.parse(name).ok]).toEqual([name, true]);
+  for (const name of [
+    'podpass',
+    'podpass:latest',
+    'registry.example.com:5000/podpass',
+    'a b:1',
+    '',
+    'podpass@sha256:0',
+    ':1',
+  ])
+    expect([name, image.parse(name).ok]).toEqual([name, false]);
+});
+
+test('namespaces are DNS labels', () => {
+  for (const name of ['podpass', 'a', '0-a', 'a'.repeat(63)])
+    expect([name, dnsLabel.parse(name).ok]).toEqual([name, true]);
+  for (const name of ['', '-a', 'a-', 'A', 'a.b', 'a'.repeat(64)])
+    expect([name, dnsLabel.parse(name).ok]).toEqual([name, false]);
+});
+
+test('the image is built from exact versions, and runs as the user of the manifests without a shell', () => {
+  const dockerfile = readFileSync(new URL('../../Dockerfile', import.meta.url), 'utf8');
+  const bases = [...dockerfile.matchAll(/^FROM (\S+)/gm)].map(([, base]) => base);
+  expect(bases.length).toBe(2);
+  for (const base of bases) expect(base).toMatch(/^node:\d+\.\d+\.\d+-\w+/);
+  const last = dockerfile.slice(dockerfile.lastIndexOf('FROM'));
+  expect(last).toContain(`USER ${USER}:${USER}\n`);
+  expect(last).not.toMatch(/^RUN/m);
+  expect(last).toMatch(/^ENTRYPOINT \["node", .*"\/app\/dist\/podpass\.js"\]$/m);
+  const exposed = (['port', 'metricsPort'] as const).flatMap((key) => {
+    const { defaults }: SettingRow = settingRows[key];
+    return [defaults?.webhook ?? '', defaults?.discovery ?? ''];
+  });
+  expect(
+    last
+      .match(/^EXPOSE (.*)$/m)?.[1]
+      ?.split(' ')
+      .sort(),
+  ).toEqual(exposed.sort());
+});

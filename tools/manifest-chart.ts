@@ -1,0 +1,78 @@
+import packageJson from '../package.json' with { type: 'json' };
+import { defaultPort } from '../src/cli/manifests/arguments.ts';
+import { installationFiles } from '../src/cli/manifests/installation.ts';
+import type { Installation } from '../src/cli/manifests/object.ts';
+import { toYaml } from '../src/cli/manifests/text.ts';
+
+/**
+ * The chart's templates are the same objects with Helm's expressions in the place of what differs, so that both ways to
+ * install cannot drift apart. What is not in the chart is the namespace, which is Helm's.
+ */
+const HEAD = '{{- /* Generated from src/cli/manifests by `npm run reference`; changes here are lost. */ -}}\n';
+
+const value = (expression: string) => `{{ ${expression} }}`;
+
+const templated = (tls: Installation['tls']): Installation => ({
+  namespace: value('.Release.Namespace'),
+  image: value('include "podpass.image" .'),
+  issuer: value('.Values.issuer'),
+  tls,
+});
+
+export function chartFiles(): [path: string, text: string][] {
+  const managed = installationFiles(templated('managed'));
+  const certManager = installationFiles(templated('cert-manager'));
+  const templates = (['webhook', 'discovery'] as const).flatMap((service) =>
+    Object.entries(managed[service]).map(([name, objects]): [string, string] => {
+      const texts = [objects, certManager[service][name] ?? []].map((each) => withValues(toYaml(each), service));
+      return [`templates/${service}/${name}`, `${HEAD}${when(service, either(...(texts as [string, string])))}`];
+    }),
+  );
+  const chart = {
+    apiVersion: 'v2',
+    name: 'podpass',
+    description: packageJson.description,
+    type: 'application',
+    version: packageJson.version,
+    appVersion: packageJson.version,
+    // ValidatingAdmissionPolicy v1.
+    kubeVersion: '>=1.30.0-0',
+  };
+  return [['Chart.yaml', `# Generated from package.json by \`npm run reference\`.\n${toYaml([chart])}`], ...templates];
+}
+
+function either(managed: string, certManager: string): string {
+  if (managed === certManager) return managed;
+  return `{{- if eq .Values.tls.mode "managed" }}\n${managed}{{- else }}\n${certManager}{{- end }}\n`;
+}
+
+const when = (service: string, text: string) => `{{- if .Values.${service}.enabled }}\n${text}{{- end }}\n`;
+
+/** What a value decides that is no text in an object: numbers, a flag that may be absent, and what users add. */
+function withValues(text: string, service: string): string {
+  return text
+    .replace(/^( *replicas: )\d+$/gm, `$1{{ .Values.${service}.replicas }}`)
+    .replace(/^( *- name: https\n *containerPort: )\d+$/gm, '$1{{ .Values.webhook.port }}')
+    .replace(/^( *imagePullPolicy: ).*$/gm, '$1{{ .Values.image.pullPolicy }}')
+    .replace(
+      /^( *- ).*--issuer=\{\{.*$/gm,
+      '{{- with .Values.issuer }}\n$1{{ printf "--issuer=%s" . | quote }}\n{{- end }}',
+    )
+    .replace(
+      /^( *)args:\n(?:(?:\1- .*|\{\{.*)\n)+/gm,
+      (list, indent: string) =>
+        `${list}${portFlag(indent, service)}{{- range .Values.${service}.args }}\n${indent}- {{ . | quote }}\n{{- end }}\n`,
+    )
+    .replace(
+      /^( *)serviceAccountName: .*\n/gm,
+      (line, indent: string) =>
+        `${line}{{- with .Values.image.pullSecrets }}\n${indent}imagePullSecrets:\n${indent}{{- toYaml . | nindent ${indent.length} }}\n{{- end }}\n`,
+    );
+}
+
+/** Like the base, the chart does not repeat a default. */
+function portFlag(indent: string, service: string): string {
+  if (service !== 'webhook') return '';
+  const port = defaultPort('webhook', 'port');
+  return `{{- if ne (int .Values.webhook.port) ${port} }}\n${indent}- --port={{ .Values.webhook.port }}\n{{- end }}\n`;
+}

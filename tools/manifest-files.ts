@@ -1,0 +1,33 @@
+import { installationFiles } from '../src/cli/manifests/installation.ts';
+import type { Installation } from '../src/cli/manifests/object.ts';
+import { toYaml } from '../src/cli/manifests/text.ts';
+import { DEFAULT_IMAGE } from '../src/cli/manifests.ts';
+import { chartFiles } from './manifest-chart.ts';
+import { certManagerOverlay } from './manifest-overlay.ts';
+
+export const HEAD = '# Generated from src/cli/manifests by `npm run reference`; changes here are lost.\n';
+const DEFAULT = { namespace: 'podpass', image: DEFAULT_IMAGE, tls: 'managed' } as const satisfies Installation;
+
+/** Everything below manifests/ that is generated, by its path there. */
+export function manifestFiles(): Map<string, string> {
+  const files = new Map<string, string>();
+  const folders = Object.entries(installationFiles(DEFAULT));
+  for (const [folder, contents] of folders) {
+    for (const [name, objects] of Object.entries(contents)) files.set(`base/${folder}/${name}`, HEAD + toYaml(objects));
+    files.set(`base/${folder}/kustomization.yaml`, kustomization(Object.keys(contents)));
+  }
+  files.set('base/kustomization.yaml', kustomization(folders.map(([folder]) => folder)));
+  for (const only of ['webhook', 'discovery']) {
+    files.set(
+      `overlays/${only}-only/kustomization.yaml`,
+      kustomization(['../../base/namespace', `../../base/${only}`]),
+    );
+  }
+  for (const [path, text] of certManagerOverlay(DEFAULT)) files.set(`overlays/cert-manager/${path}`, HEAD + text);
+  for (const [path, text] of chartFiles()) files.set(`helm/podpass/${path}`, text);
+  return files;
+}
+
+function kustomization(resources: readonly string[]): string {
+  return HEAD + toYaml([{ apiVersion: 'kustomize.config.k8s.io/v1beta1', kind: 'Kustomization', resources }]);
+}

@@ -1,0 +1,59 @@
+import { isDeepStrictEqual } from 'node:util';
+import { allObjects } from '../src/cli/manifests/installation.ts';
+import type { Installation, KubeObject } from '../src/cli/manifests/object.ts';
+import { idOf, toYaml } from '../src/cli/manifests/text.ts';
+
+type Operation = { readonly op: 'add' | 'replace' | 'remove'; readonly path: string; readonly value?: unknown };
+
+/** What makes of the base an installation whose certificate comes from cert-manager: computed, not written twice. */
+export function certManagerOverlay(base: Installation): [path: string, text: string][] {
+  const before = new Map(allObjects(base).map((object) => [idOf(object), object]));
+  const after = new Map(allObjects({ ...base, tls: 'cert-manager' }).map((object) => [idOf(object), object]));
+  const added = [...after].filter(([id]) => !before.has(id)).map(([, object]) => object);
+  const patches = [...before].flatMap(([id, object]) => {
+    const wanted = after.get(id);
+    const target = { kind: object.kind, name: object.metadata.name };
+    if (wanted === undefined) return [{ patch: toYaml([removal(object)]) }];
+    const operations = difference(object, wanted);
+    return operations.length === 0 ? [] : [{ target, patch: toYaml([operations]) }];
+  });
+  const kustomization = {
+    apiVersion: 'kustomize.config.k8s.io/v1beta1',
+    kind: 'Kustomization',
+    resources: ['../../base', 'certificate.yaml'],
+    patches,
+  };
+  return [
+    ['certificate.yaml', toYaml(added)],
+    ['kustomization.yaml', toYaml([kustomization])],
+  ];
+}
+
+function removal({ apiVersion, kind, metadata: { name, namespace } }: KubeObject): object {
+  return { $patch: 'delete', apiVersion, kind, metadata: { name, ...(namespace === undefined ? {} : { namespace }) } };
+}
+
+/** A JSON Patch (RFC 6902) from one value to the other; lists of another length are replaced. */
+function difference(before: unknown, after: unknown, path = ''): Operation[] {
+  if (isDeepStrictEqual(before, after)) return [];
+  if (
+    !isNode(before) ||
+    !isNode(after) ||
+    Array.isArray(before) !== Array.isArray(after) ||
+    sizesDiffer(before, after)
+  ) {
+    return [{ op: 'replace', path, value: after }];
+  }
+  const [old, wanted] = [before as Record<string, unknown>, after as Record<string, unknown>];
+  const at = (key: string) => `${path}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`;
+  const gone = Object.keys(old).filter((key) => !(key in wanted));
+  return [
+    ...gone.map((key): Operation => ({ op: 'remove', path: at(key) })),
+    ...Object.entries(wanted).flatMap(([key, value]): Operation[] =>
+      key in old ? difference(old[key], value, at(key)) : [{ op: 'add', path: at(key), value }],
+    ),
+  ];
+}
+
+const isNode = (value: unknown): value is object => typeof value === 'object' && value !== null;
+const sizesDiffer = (a: object, b: object) => Array.isArray(a) && Array.isArray(b) && a.length !== b.length;
