@@ -419,9 +419,10 @@ describeCluster('managed certificates', () => {
 
   // ---- rotation ------------------------------------------------------------------------------------------------------
 
-  const SHORT = ['--tls-cert-lifetime', '10', '--tls-ca-lifetime', '30'];
+  // Long enough for a machine with two cores on which other tests run.
+  const SHORT = ['--tls-cert-lifetime', '30', '--tls-ca-lifetime', '90'];
 
-  it('no Pod fails while certificates live 10 s and CAs 30 s, with a replica killed in each rotation', async () => {
+  it('no Pod fails while certificates live 30 s and CAs 90 s, with a replica killed in each rotation', async () => {
     await emptySecret();
     const { replicas, balancer } = await startTwo(SHORT);
     await configure(balancer.port);
@@ -434,7 +435,7 @@ describeCluster('managed certificates', () => {
     const began = performance.now();
     let killed = 0;
     try {
-      while (performance.now() - began < 60_000) {
+      while (performance.now() - began < 150_000) {
         const now = await authorities();
         if (now.some((each) => !seen.has(each))) {
           // The new CA was stored this moment; a second later it is served.
@@ -461,7 +462,7 @@ describeCluster('managed certificates', () => {
     console.log(
       `${load.created} Pods and ${connections.handshakes} handshakes with ${connections.issuers.size} CAs and ${connections.leaves.size} certificates, ${killed} replicas killed: none failed`,
     );
-  }, 150_000);
+  }, 300_000);
 
   it('the only replica is killed as soon as a new CA is stored: the next one goes on from there', async () => {
     await emptySecret();
