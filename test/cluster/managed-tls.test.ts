@@ -467,21 +467,22 @@ describeCluster('managed certificates', () => {
   it('the only replica is killed as soon as a new CA is stored: the next one goes on from there', async () => {
     await emptySecret();
     const port = String(await freePort());
-    const first = await start([...SHORT, '--port', port]);
+    const short = ['--tls-cert-lifetime', '20', '--tls-ca-lifetime', '60', '--port', port];
+    const first = await start(short);
     await configure(Number(port));
     await createsPods();
     const [old] = await authorities();
-    await until('a new CA', async () => (await authorities())[0] !== old, 40_000);
+    await until('a new CA', async () => (await authorities())[0] !== old, 70_000);
     await first.stop('SIGKILL');
     const [next] = certificatesIn((await secretData())?.['ca.crt']);
-    const second = await start([...SHORT, '--port', port]);
+    const second = await start(short);
     const connections = connectAlways(() => [second]);
-    await until('the new CA', () => connections.issuers.has(next?.issuer ?? ''), 10_000);
+    await until('the new CA', () => connections.issuers.has(next?.issuer ?? ''), 20_000);
     await connections.stop();
     expect(connections.failures).toEqual([]);
     for (const bundle of await bundlesOf()) expect(bundle.length).toBeGreaterThanOrEqual(2);
     await createsPods();
-  }, 90_000);
+  }, 150_000);
 
   it('certificates are renewed while the API server is away', async () => {
     await emptySecret();
