@@ -16,6 +16,8 @@ export default defineConfig({
           include: ['test/cluster/**/*.test.ts'],
           // In a project of its own, so that only runs with cluster tests wait for the binaries.
           globalSetup: 'test/cluster/vitest-global-setup.ts',
+          // They wait for real clocks and processes; a second try is printed as one.
+          retry: 1,
           testTimeout: 60_000,
           hookTimeout: 120_000,
         },
