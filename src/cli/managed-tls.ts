@@ -1,11 +1,11 @@
-import { generateKeyPair, randomBytes } from 'node:crypto';
-import { promisify } from 'node:util';
+import { randomBytes } from 'node:crypto';
 import type { CommandSettings } from '../catalog/commands.ts';
 import type { Log } from '../log.ts';
 import { leafNames } from '../managed-tls/leaf.ts';
 import type { KubeClient } from '../runtime/kube-client.ts';
 import { createManagedTls } from '../runtime/managed-tls.ts';
 import type { Metrics } from '../runtime/metrics.ts';
+import { generateRsaKey } from '../runtime/rsa-key.ts';
 import type { Service } from '../runtime/service.ts';
 
 type WebhookSettings = CommandSettings<'webhook'>;
@@ -40,7 +40,7 @@ export function manageTls({
     names: leafNames(settings.tlsService, namespace, settings.tlsName),
     lifetimes: { authorityMs: settings.tlsCaLifetime * 1000, leafMs: settings.tlsCertLifetime * 1000 },
     clock: () => ({ wall: Date.now(), monotonic: performance.now() }),
-    makeKey,
+    makeKey: generateRsaKey,
     randomBytes,
     random: Math.random,
     on: {
@@ -61,14 +61,4 @@ export function manageTls({
     stop: managed.stop,
     unready: managed.unready,
   };
-}
-
-/** On a thread of its own: a key takes a quarter of a second and more. RSA, as node-forge knows no other kind. */
-async function makeKey(): Promise<string> {
-  const { privateKey } = await promisify(generateKeyPair)('rsa', {
-    modulusLength: 2048,
-    publicKeyEncoding: { type: 'spki', format: 'pem' },
-    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
-  });
-  return privateKey;
 }

@@ -1,7 +1,7 @@
-import { createHash, createPrivateKey, createPublicKey, generateKeyPair, randomBytes, randomUUID } from 'node:crypto';
-import { promisify } from 'node:util';
+import { createHash, createPrivateKey, createPublicKey, randomBytes, randomUUID } from 'node:crypto';
 import { SignJWT } from 'jose';
 import { type CertifiedKey, createCa, createServerCertificate } from '../../certificate.ts';
+import { generateRsaKey } from '../../runtime/rsa-key.ts';
 import type { TlsPair } from '../../runtime/tls-files.ts';
 
 const HOUR_MS = 3_600_000;
@@ -26,17 +26,12 @@ export interface TokenRequest {
   readonly expirationSeconds: number;
 }
 
-async function rsaKey(): Promise<string> {
-  const { privateKey } = await promisify(generateKeyPair)('rsa', {
-    modulusLength: 2048,
-    publicKeyEncoding: { type: 'spki', format: 'pem' },
-    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
-  });
-  return privateKey;
-}
-
 export async function createDevelopmentIssuer(): Promise<DevelopmentIssuer> {
-  const [signingKey = '', caKey = '', serverKey = ''] = await Promise.all([rsaKey(), rsaKey(), rsaKey()]);
+  const [signingKey = '', caKey = '', serverKey = ''] = await Promise.all([
+    generateRsaKey(),
+    generateRsaKey(),
+    generateRsaKey(),
+  ]);
   // A minute back, for clocks that are behind ours.
   const validity = { notBefore: Date.now() - 60_000, notAfter: Date.now() + 24 * HOUR_MS };
   const ca = createCa({ key: caKey, commonName: 'podpass demo CA', serial: randomBytes(16), ...validity });
