@@ -25,12 +25,12 @@ export interface Binaries {
 }
 export type ControlPlaneBinaries = Binaries | { ok: false; reason: string };
 
-type Log = (line: string) => void;
+export type Log = (line: string) => void;
 
 /** A state of this machine that is no fault of the project: reported as a reason, not thrown. */
-class Unavailable extends Error {}
+export class Unavailable extends Error {}
 
-const moduleFolder = fileURLToPath(new URL('../go/', import.meta.url));
+export const moduleFolder = fileURLToPath(new URL('../go/', import.meta.url));
 const toolsModuleFolder = join(moduleFolder, 'manifests');
 const progressMs = 15_000;
 /** The builder touches its folder this often; a folder untouched for `staleMs` has lost its builder. */
@@ -70,14 +70,14 @@ function kubebuilderAssets(): { kubeApiserver: string; etcd: string } | undefine
   return { kubeApiserver: path('kube-apiserver'), etcd: path('etcd') };
 }
 
-interface GoRelease {
+export interface GoRelease {
   version: string;
   platform: string;
   goMod: string;
   goSum: string;
 }
 
-async function goRelease(): Promise<GoRelease> {
+export async function goRelease(): Promise<GoRelease> {
   const { goMod, goSum } = await moduleFiles(moduleFolder);
   const needed = goMod.match(/^go (\d+\.\d+)/m)?.[1] ?? '';
   let answer: { GOVERSION: string; GOOS: string; GOARCH: string };
@@ -97,21 +97,24 @@ async function goRelease(): Promise<GoRelease> {
   return { version: answer.GOVERSION, platform: `${answer.GOOS}/${answer.GOARCH}`, goMod, goSum };
 }
 
-async function moduleFiles(folder: string): Promise<{ goMod: string; goSum: string }> {
+export async function moduleFiles(folder: string): Promise<{ goMod: string; goSum: string }> {
   const read = (name: string) => readFile(join(folder, name), 'utf8');
   return { goMod: await read('go.mod'), goSum: await read('go.sum') };
 }
 
-async function buildControlPlane(go: GoRelease, log: Log): Promise<{ kubeApiserver: string; etcd: string }> {
-  const version = go.goMod.match(/^\s*k8s\.io\/kubernetes (v(\d+)\.(\d+)\.\S+)$/m);
+/** What the programs of Kubernetes are to call themselves: as v0.0.0, their clients misbehave. */
+export function kubernetesFlags({ goMod }: GoRelease): string {
+  const version = goMod.match(/^\s*k8s\.io\/kubernetes (v(\d+)\.(\d+)\.\S+)$/m);
   if (!version) throw new Error('test/go/go.mod names no version of k8s.io/kubernetes');
-  // Without these the server calls itself v0.0.0 and clients misbehave.
-  const stamp = Object.entries({ gitVersion: version[1], gitMajor: version[2], gitMinor: version[3] })
+  return Object.entries({ gitVersion: version[1], gitMajor: version[2], gitMinor: version[3] })
     .map(([name, value]) => ` -X k8s.io/component-base/version.${name}=${value}`)
-    .join('');
+    .reduce((flags, flag) => flags + flag, '-s -w');
+}
+
+async function buildControlPlane(go: GoRelease, log: Log): Promise<{ kubeApiserver: string; etcd: string }> {
   const folder = await cachedBuild('control-plane', go, log, 'first run only, about 6 minutes on 2 cores', [
     { name: 'etcd', source: 'go.etcd.io/etcd/server/v3', ldflags: '-s -w' },
-    { name: 'kube-apiserver', source: 'k8s.io/kubernetes/cmd/kube-apiserver', ldflags: `-s -w${stamp}` },
+    { name: 'kube-apiserver', source: 'k8s.io/kubernetes/cmd/kube-apiserver', ldflags: kubernetesFlags(go) },
   ]);
   return { kubeApiserver: join(folder, 'kube-apiserver'), etcd: join(folder, 'etcd') };
 }
@@ -152,7 +155,7 @@ interface Target {
  * making it takes the lock, renaming it to the digest publishes the result and gives the lock back, so
  * nobody ever sees half a build.
  */
-async function cachedBuild(
+export async function cachedBuild(
   kind: string,
   go: GoRelease,
   log: Log,
@@ -342,7 +345,7 @@ function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-function toStderr(line: string): void {
+export function toStderr(line: string): void {
   process.stderr.write(`${line}\n`);
 }
 

@@ -23,8 +23,30 @@ export interface ControlPlaneOptions {
   apiAudiences?: string[];
   /** Further flags of the API server, e.g. `--service-account-max-token-expiration=1h`. */
   extraArgs?: string[];
+  /** Where the servers run; default: on this machine's own loopback. */
+  place?: Place;
+  /** Who else may come, by a token of their own: the kubelet and its like. */
+  users?: readonly User[];
   /** How long each server may take to become ready. Default 60 s. */
   readyTimeoutMs?: number;
+}
+
+/** A network of its own, such as that of a node. */
+export interface Place {
+  /** Comes before each program and its arguments. */
+  readonly prefix: readonly string[];
+  /** The API server's address for all that is there. */
+  readonly address: string;
+  /** PEMs. The API server's own certificate would not be good for the address that it has for us. */
+  readonly certificate: { readonly ca: string; readonly cert: string; readonly key: string };
+  /** Makes a port of the loopback there answer on ours, under the same number. */
+  expose(port: number): Promise<void>;
+}
+
+export interface User {
+  name: string;
+  groups: readonly string[];
+  token: string;
 }
 
 export interface KubeObject {
@@ -117,7 +139,7 @@ export class ControlPlane {
   readonly #keyFiles: string[];
   #signingKey: string;
   #etcd: Server | undefined;
-  #etcdUrl = '';
+  #etcdPort = 0;
   #apiServer: Server | undefined;
   #port = 0;
   #client: ApiClient | undefined;
@@ -146,9 +168,9 @@ export class ControlPlane {
     return `https://127.0.0.1:${this.#port}`;
   }
 
-  /** The certificates that vouch for the API server. It made them itself, and keeps them over restarts. */
+  /** The certificates that vouch for the API server. Unless it has a place it made them itself, and keeps them. */
   get caFile(): string {
-    return join(this.#folder, 'pki/apiserver.crt');
+    return join(this.#folder, this.#place ? 'pki/ca.crt' : 'pki/apiserver.crt');
   }
 
   get caPem(): string {
@@ -169,6 +191,11 @@ export class ControlPlane {
     return join(this.#folder, 'admin.kubeconfig');
   }
 
+  /** Where the servers keep their files; gone after stop. */
+  get folder(): string {
+    return this.#folder;
+  }
+
   /** Process numbers of the servers that run. */
   get pids(): number[] {
     return [this.#etcd, this.#apiServer].flatMap((server) => (server?.running && server.pid ? [server.pid] : []));
@@ -176,10 +203,23 @@ export class ControlPlane {
 
   async start(): Promise<void> {
     await mkdir(join(this.#folder, 'pki'));
-    await writeFile(join(this.#folder, 'tokens.csv'), `${this.adminToken},admin,admin,"system:masters"\n`);
-    await withFreePorts(() => this.#startEtcd());
+    const admin = { name: 'admin', groups: ['system:masters'], token: this.adminToken };
+    const tokens = [admin, ...(this.#options.users ?? [])].map(
+      ({ name, groups, token }) => `${token},${name},${name},"${groups.join()}"\n`,
+    );
+    await writeFile(join(this.#folder, 'tokens.csv'), tokens.join(''), { mode: 0o600 });
+    const { ca, cert, key } = this.#place?.certificate ?? {};
+    for (const [name, pem] of Object.entries({ 'ca.crt': ca, 'apiserver.crt': cert, 'apiserver.key': key })) {
+      if (pem !== undefined) await writeFile(join(this.#folder, 'pki', name), pem, { mode: 0o600 });
+    }
+    await withFreePorts(async () => {
+      this.#etcdPort = await freePort();
+      await this.#place?.expose(this.#etcdPort);
+      await this.startEtcd();
+    });
     await withFreePorts(async () => {
       this.#port = await freePort();
+      await this.#place?.expose(this.#port);
       await this.startApiServer();
     });
     await writeFile(this.kubeconfigPath, this.#kubeconfig(this.adminToken));
@@ -189,8 +229,10 @@ export class ControlPlane {
     });
   }
 
-  async #startEtcd(): Promise<void> {
-    const client = `http://127.0.0.1:${await freePort()}`;
+  /** Starts etcd again, with what it knew, after killEtcd. */
+  async startEtcd(): Promise<void> {
+    if (this.#etcd?.running) throw new Error('etcd runs already');
+    const client = `http://127.0.0.1:${this.#etcdPort}`;
     const peer = `http://127.0.0.1:${await freePort()}`;
     const args = [
       `--data-dir=${join(this.#folder, 'etcd')}`,
@@ -203,9 +245,9 @@ export class ControlPlane {
       '--unsafe-no-fsync',
       '--log-level=warn',
     ];
-    this.#etcd = new Server(this.#guardian, 'etcd', this.#options.binaries.etcd, args, join(this.#folder, 'etcd.log'));
-    this.#etcdUrl = client;
-    await this.#etcd.ready(() => answersOk(`${client}/health`), this.#readyTimeoutMs);
+    const server = this.#server('etcd', this.#options.binaries.etcd, args);
+    this.#etcd = server;
+    await server.ready(() => answersOk(`${client}/health`), this.#readyTimeoutMs);
   }
 
   /** Starts the API server again, on the same port, after killApiServer. */
@@ -225,13 +267,16 @@ export class ControlPlane {
       keyFlags.push(`--service-account-key-file=${await write(`keys-${generation}-${i}.pem`, pem)}`);
     }
     const args = [
-      `--etcd-servers=${this.#etcdUrl}`,
+      `--etcd-servers=http://127.0.0.1:${this.#etcdPort}`,
       `--cert-dir=${file('pki')}`,
+      ...(this.#place
+        ? [`--tls-cert-file=${file('pki/apiserver.crt')}`, `--tls-private-key-file=${file('pki/apiserver.key')}`]
+        : []),
       `--secure-port=${this.#port}`,
-      '--bind-address=127.0.0.1',
-      '--advertise-address=127.0.0.1',
-      // A loopback address is no valid endpoint of the Service "kubernetes".
-      '--endpoint-reconciler-type=none',
+      ...(this.#place
+        ? ['--bind-address=0.0.0.0', `--advertise-address=${this.#place.address}`]
+        : // A loopback address is no valid endpoint of the Service "kubernetes".
+          ['--bind-address=127.0.0.1', '--advertise-address=127.0.0.1', '--endpoint-reconciler-type=none']),
       '--service-cluster-ip-range=10.96.0.0/16',
       `--token-auth-file=${file('tokens.csv')}`,
       '--authorization-mode=Node,RBAC',
@@ -241,8 +286,7 @@ export class ControlPlane {
       ...keyFlags,
       ...(this.#options.extraArgs ?? []),
     ];
-    const program = this.#options.binaries.kubeApiserver;
-    const server = new Server(this.#guardian, 'kube-apiserver', program, args, file('kube-apiserver.log'));
+    const server = this.#server('kube-apiserver', this.#options.binaries.kubeApiserver, args);
     this.#apiServer = server;
     this.#client?.close();
     this.#client = undefined;
@@ -258,6 +302,16 @@ export class ControlPlane {
       else client.close();
       return ready;
     }, this.#readyTimeoutMs);
+  }
+
+  /** A server of this control plane, in its place. */
+  #server(name: string, program: string, args: readonly string[]): Server {
+    const [first = program, ...rest] = [...(this.#place?.prefix ?? []), program, ...args];
+    return new Server(this.#guardian, name, first, rest, join(this.#folder, `${name}.log`));
+  }
+
+  async killEtcd(): Promise<void> {
+    await this.#etcd?.end('SIGKILL');
   }
 
   async killApiServer(signal: 'SIGKILL' | 'SIGTERM' = 'SIGKILL'): Promise<void> {
@@ -430,6 +484,10 @@ export class ControlPlane {
   get #connected(): ApiClient {
     if (!this.#client) throw new Error('the API server does not run');
     return this.#client;
+  }
+
+  get #place(): Place | undefined {
+    return this.#options.place;
   }
 
   get #readyTimeoutMs(): number {

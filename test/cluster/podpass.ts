@@ -88,12 +88,13 @@ export class TestCa {
     return this.#ca.cert;
   }
 
-  issue(): CertifiedKey {
+  /** For our loopback, and for what is named beside it. */
+  issue(names: { dnsNames?: string[]; ipAddresses?: string[] } = {}): CertifiedKey {
     return createServerCertificate(this.#ca, {
       key: rsaKey(),
       commonName: 'test',
-      dnsNames: ['localhost'],
-      ipAddresses: ['127.0.0.1'],
+      dnsNames: ['localhost', ...(names.dnsNames ?? [])],
+      ipAddresses: ['127.0.0.1', ...(names.ipAddresses ?? [])],
       serial: randomBytes(16),
       ...validity(),
     });

@@ -14,7 +14,8 @@ export class Guardian {
   readonly #shell: ChildProcess;
   readonly #ended: Promise<void>;
 
-  constructor(folder: string) {
+  /** `afterwards` are further words of shell, for what the servers leave behind outside their folder. */
+  constructor(folder: string, afterwards = '') {
     const script = `
       pids=
       while read -r sign pid; do
@@ -26,6 +27,7 @@ export class Guardian {
         esac
       done
       [ -z "$pids" ] || kill -9 $pids
+      ${afterwards}
       # A server that was just killed may still be writing.
       for i in 1 2 3 4 5; do rm -rf -- "$1" 2>/dev/null && exit; sleep 0.2; done`;
     // Detached: Ctrl-C in the terminal must end the tests, not the one who cleans up after them.
