@@ -1,0 +1,51 @@
+// Bundles the executable, in memory: dist/podpass.js, with source maps, and beside it the parts that only some commands
+// load. Why it is bundled, and why in parts: docs/decisions/0002-bundle-in-parts.md.
+import { join, relative } from 'node:path';
+import { build } from 'esbuild';
+
+/**
+ * The files of dist and what they are made of: `{ files: [{ path: 'podpass.js', contents }], metafile }`. Paths in the
+ * source maps and in esbuild's metafile are relative to the checkout. Throws where the sources cannot be bundled.
+ */
+export async function bundle(checkout = process.cwd()) {
+  const { outputFiles, metafile } = await build({
+    absWorkingDir: checkout,
+    entryPoints: ['src/cli/podpass.ts'],
+    outdir: 'dist',
+    chunkNames: 'parts/[name]-[hash]',
+    bundle: true,
+    write: false,
+    metafile: true,
+    platform: 'node',
+    target: 'node20.19',
+    format: 'esm',
+    sourcemap: true,
+    splitting: true,
+    minify: true,
+    sourcesContent: false,
+    legalComments: 'linked',
+    // CommonJS packages in an ES module bundle call `require` for Node's own modules.
+    banner: {
+      js: "import { createRequire as __createRequire } from 'node:module';\nconst require = __createRequire(import.meta.url);",
+    },
+    // A package of the Kubernetes client uses Node's own module of that name, which newer Nodes complain about.
+    alias: { punycode: 'punycode/punycode.js' },
+    logLevel: 'warning',
+    plugins: [
+      {
+        name: 'kubernetes-client',
+        // Its package.json does not say that its modules can be left out where they are not used: half the bundle.
+        setup({ onResolve, resolve }) {
+          onResolve({ filter: /./ }, async ({ path, pluginData, ...rest }) => {
+            const inside = rest.importer.includes('/@kubernetes/client-node/') && path.startsWith('.');
+            if (pluginData === 'resolving' || !(inside || path === '@kubernetes/client-node')) return undefined;
+            const resolved = await resolve(path, { ...rest, pluginData: 'resolving' });
+            return resolved.errors.length > 0 ? resolved : { path: resolved.path, sideEffects: false };
+          });
+        },
+      },
+    ],
+  });
+  const files = outputFiles.map(({ path, contents }) => ({ path: relative(join(checkout, 'dist'), path), contents }));
+  return { files, metafile };
+}
