@@ -8,7 +8,7 @@ export default defineConfig({
     // Key pairs take seconds on a busy machine.
     testTimeout: 30_000,
     projects: [
-      { extends: true, test: { name: 'fast', include: ['test/**/*.test.ts'], exclude: ['test/cluster/**'] } },
+      { extends: true, test: { name: 'fast', include: ['test/**/*.test.ts'], exclude: ['test/cluster/**', 'test/node/**'] } },
       {
         extends: true,
         test: {
@@ -20,6 +20,19 @@ export default defineConfig({
           retry: 1,
           testTimeout: 60_000,
           hookTimeout: 120_000,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'node',
+          include: ['test/node/**/*.test.ts'],
+          globalSetup: 'test/node/vitest-global-setup.ts',
+          // After the others: a node and what is measured on it need the machine for themselves.
+          sequence: { groupOrder: 1 },
+          fileParallelism: false,
+          testTimeout: 120_000,
+          hookTimeout: 180_000,
         },
       },
     ],

@@ -338,7 +338,7 @@ export class ControlPlane {
     return [this.#etcd, this.#apiServer].map((server) => server?.logTail(lines) ?? '').join('\n');
   }
 
-  request<T = unknown>(
+  async request<T = unknown>(
     method: string,
     path: string,
     body?: unknown,
@@ -348,7 +348,7 @@ export class ControlPlane {
   }
 
   /** Like request, but returns the body, and any status outside 2xx is thrown as an ApiError. */
-  expect<T = KubeObject>(method: string, path: string, body?: unknown, options?: RequestOptions): Promise<T> {
+  async expect<T = KubeObject>(method: string, path: string, body?: unknown, options?: RequestOptions): Promise<T> {
     return this.#connected.expect<T>(method, path, body, options);
   }
 

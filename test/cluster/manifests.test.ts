@@ -65,9 +65,9 @@ describeCluster('the installation, on a real API server', () => {
     );
 
   /** What is registered with another address, as no Service leads anywhere here. */
-  const registeredAt = (clientConfig: object): KubeObject => ({
+  const registeredAt = (first: object, second = first): KubeObject => ({
     ...registration,
-    webhooks: registration.webhooks.map((entry) => ({ ...entry, clientConfig })),
+    webhooks: registration.webhooks.map((entry, i) => ({ ...entry, clientConfig: i === 0 ? first : second })),
   });
 
   it.each(objects.map((object) => [idOf(object), object] as const))('accepts %s, strictly', async (_, object) => {
@@ -306,6 +306,7 @@ describeCluster('the installation, on a real API server', () => {
 
     it.each([
       ['with the label', 1, 1, { labels: label, annotations: asks }],
+      ['with the label that asks for nothing', 2, 0, { labels: label }],
       ['with annotations only', 1, 1, { annotations: asks }],
       ['of a ServiceAccount that asks', 1, 1, { serviceAccountName: 'asks' }],
       ['that asks for nothing', 1, 0, {}],
@@ -321,6 +322,19 @@ describeCluster('the installation, on a real API server', () => {
         expect((await answers()) - before).toBe(asked);
       },
     );
+
+    it('a Pod with the label gets its tokens at the second try, when the first one broke', async () => {
+      const caBundle = Buffer.from(webhook.files.ca.pem).toString('base64');
+      const alive = { url: `${webhook.url}/mutate`, caBundle };
+      expect((await apply(registeredAt(DEAD, alive))).status).toBe(200);
+      const plain = { serviceAccountName: 'asks' };
+      await until('the registration', async () => ourVolumes((await create(plain)).body).length === 0);
+      const answer = await create({ ...plain, labels: label });
+      expectCreated(answer);
+      expect(ourVolumes(answer.body)).toHaveLength(1);
+      expect((await apply(registeredAt(alive))).status).toBe(200);
+      await until('the registration', async () => ourVolumes((await create(plain)).body).length === 1);
+    });
 
     // Each in a namespace of its own, for its ServiceAccount.
     it.each(vectors.map((vector) => [vector.name, vector] as const))(

@@ -204,8 +204,20 @@ export class TestNode {
     if (code !== 0) throw new Error(`killing ${containerId} failed: ${stderr}`);
   }
 
+  /** The first process of a container, by its number among the node's processes. */
+  async pidOf(containerId: string): Promise<number> {
+    const { stdout } = await this.#ctr('tasks', 'ls');
+    const id = containerId.replace('containerd://', '');
+    const pid = stdout
+      .split('\n')
+      .find((line) => line.startsWith(id))
+      ?.split(/\s+/)[1];
+    if (pid === undefined) throw new Error(`no process of ${containerId} runs:\n${stdout}`);
+    return Number(pid);
+  }
+
   /** kubectl as its users have it, from this machine. */
-  kubectl(args: string[], input?: string): Promise<Ran> {
+  kubectl(args: string[], input = ''): Promise<Ran> {
     return runProgram(join(this.#binaries.kubernetes, 'kubectl'), args, { input, env: this.kubectlEnv });
   }
 
@@ -214,7 +226,7 @@ export class TestNode {
   }
 
   /** Like kubectl, but returns its output, and a failure is thrown with what it said. */
-  async kubectlOk(args: string[], input?: string): Promise<string> {
+  async kubectlOk(args: string[], input = ''): Promise<string> {
     const { code, stdout, stderr } = await this.kubectl(args, input);
     if (code !== 0) throw new Error(`kubectl ${args.join(' ')}: ${stderr}`);
     return stdout;

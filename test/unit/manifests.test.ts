@@ -169,15 +169,14 @@ describe.each(['managed', 'cert-manager'] as const)('manifests with a certificat
     );
   });
 
-  test('of the two entries exactly one is for a Pod, and both keep out of the way of the cluster', () => {
+  test('of the two entries the second makes Pods of the label wait, and both keep out of the way of the cluster', () => {
     const [configuration] = ofKind(objects, 'MutatingWebhookConfiguration');
     const { webhooks } = configuration as unknown as { webhooks: Record<string, unknown>[] };
-    const expression = (operator: string) => ({
-      matchExpressions: [{ key: 'podpass.dev/inject', operator, values: ['true'] }],
-    });
-    expect(webhooks.map(({ failurePolicy, objectSelector }) => [failurePolicy, objectSelector])).toEqual([
-      ['Fail', expression('In')],
-      ['Ignore', expression('NotIn')],
+    const names = (conditions: unknown) => (conditions as { name: string }[]).map(({ name }) => name);
+    const conditions = ['not-a-mirror-pod', 'not-opted-out'];
+    expect(webhooks.map((entry) => [entry.failurePolicy, entry.objectSelector, names(entry.matchConditions)])).toEqual([
+      ['Ignore', undefined, conditions],
+      ['Fail', { matchLabels: { 'podpass.dev/inject': 'true' } }, [...conditions, 'not-injected-yet']],
     ]);
     for (const entry of webhooks) {
       expect(entry).toMatchObject({

@@ -1,34 +1,44 @@
+import type { annotationRows } from '../../catalog/annotations.ts';
 import { NOT_MIRROR, NOT_OPTED_OUT, PREFIX, podCreation, selectedNamespaces } from './admission.ts';
 import { type Installation, type KubeObject, metadataOf, names } from './object.ts';
 
 /** The Pods of this label wait for the webhook: their owner would rather have no Pod than one without its tokens. */
 const OPT_IN = `${PREFIX}/inject`;
+const INJECTED: (typeof annotationRows)[number]['key'] = 'injected';
+
+/** What the webhook itself writes; before it there is nothing that tells. */
+const NOT_INJECTED = {
+  name: 'not-injected-yet',
+  expression: `!object.metadata.?annotations[?'${PREFIX}/${INJECTED}'].hasValue()`,
+};
 
 /**
- * Two entries that never match the same Pod. The second one has to match every Pod without the label: what a
- * ServiceAccount asks for is not seen by CEL. It must not be in the way when the webhook is away; Pods that ask
- * themselves are then refused by the policy (final-state-policy.ts).
+ * The first entry has to match every Pod, as what a ServiceAccount asks for is not seen by CEL. It must not be in the way
+ * when the webhook is away; Pods that ask themselves are then refused by the policy (final-state-policy.ts).
+ *
+ * The second one makes Pods of the label wait. It is only asked where the first one added nothing, and so it is a second
+ * try too: the API server itself never repeats a call whose connection broke, as when a replica has crashed.
  *
  * There is no caBundle: the webhook, or cert-manager, writes it, and applying this again must not wipe it.
  */
 export function registration(installation: Installation): KubeObject {
   const { namespace, tls } = installation;
   const injectCa = { annotations: { 'cert-manager.io/inject-ca-from': `${namespace}/${names.certificate}` } };
-  const entry = (name: string, failurePolicy: 'Fail' | 'Ignore', operator: 'In' | 'NotIn') => ({
+  const entry = (name: string, failurePolicy: 'Fail' | 'Ignore', own: object) => ({
     name: `${name}.${PREFIX}`,
     admissionReviewVersions: ['v1'],
     clientConfig: { service: { name: names.webhook, namespace, path: '/mutate', port: 443 } },
     rules: [podCreation],
     matchPolicy: 'Equivalent',
     namespaceSelector: selectedNamespaces(namespace),
-    objectSelector: { matchExpressions: [{ key: OPT_IN, operator, values: ['true'] }] },
-    matchConditions: [NOT_MIRROR, NOT_OPTED_OUT],
     failurePolicy,
     // Containers that another webhook adds later get their tokens too.
     reinvocationPolicy: 'IfNeeded',
     sideEffects: 'None',
     timeoutSeconds: 5,
+    ...own,
   });
+  const conditions = [NOT_MIRROR, NOT_OPTED_OUT];
   return {
     apiVersion: 'admissionregistration.k8s.io/v1',
     kind: 'MutatingWebhookConfiguration',
@@ -36,6 +46,12 @@ export function registration(installation: Installation): KubeObject {
       ...metadataOf('webhook', names.registration),
       ...(tls === 'cert-manager' ? injectCa : {}),
     },
-    webhooks: [entry('labelled', 'Fail', 'In'), entry('others', 'Ignore', 'NotIn')],
+    webhooks: [
+      entry('all', 'Ignore', { matchConditions: conditions }),
+      entry('labelled', 'Fail', {
+        objectSelector: { matchLabels: { [OPT_IN]: 'true' } },
+        matchConditions: [...conditions, NOT_INJECTED],
+      }),
+    ],
   };
 }

@@ -1,0 +1,86 @@
+/** Creates Pods all the time, and tells which creations failed and who is to blame. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ApiResponse } from '../cluster/api-client.ts';
+import type { ControlPlane, KubeObject } from '../cluster/control-plane.ts';
+import { ourVolumes } from '../cluster/pods.ts';
+
+export interface LoadReport {
+  created: number;
+  /** Creations that failed because the API server could not ask the webhook, or that came without their tokens. */
+  webhookFailures: string[];
+  /** All others, as while the API server is away, by what they say. */
+  otherFailures: Record<string, number>;
+  /** Longest and typical time of a creation that went well, in milliseconds. */
+  slowestMs: number;
+  medianMs: number;
+}
+
+/** Pods that no scheduler looks at, each deleted right after it was created. `pod` must ask for a token. */
+export class Load {
+  readonly #cluster: ControlPlane;
+  readonly #namespace: string;
+  readonly #pod: object;
+  readonly #workers: Promise<void>[];
+  #stopped = false;
+  #report = emptyReport();
+
+  constructor(cluster: ControlPlane, namespace: string, pod: object, parallel = 4) {
+    this.#cluster = cluster;
+    this.#namespace = namespace;
+    this.#pod = pod;
+    this.#workers = Array.from({ length: parallel }, () => this.#work());
+  }
+
+  async #work(): Promise<void> {
+    while (!this.#stopped) {
+      const began = performance.now();
+      const answer = await this.#cluster.createPod(this.#namespace, this.#pod).catch((error: Error) => error);
+      // Whoever asked for the report meanwhile gets this creation with the next one.
+      const report = this.#report;
+      if (answer instanceof Error || answer.status !== 201) {
+        note(report, answer);
+        await sleep(100);
+        continue;
+      }
+      report.times.push(performance.now() - began);
+      if (ourVolumes(answer.body).length === 0) report.webhookFailures.push('created without its tokens');
+      const path = `/api/v1/namespaces/${this.#namespace}/pods/${answer.body.metadata.name}?gracePeriodSeconds=0`;
+      await this.#cluster.request('DELETE', path).catch(() => undefined);
+    }
+  }
+
+  /** What happened since the last call, or since the start. */
+  take(): LoadReport {
+    const { times, webhookFailures, otherFailures } = this.#report;
+    this.#report = emptyReport();
+    times.sort((a, b) => a - b);
+    return {
+      created: times.length,
+      webhookFailures,
+      otherFailures,
+      slowestMs: Math.round(times.at(-1) ?? 0),
+      medianMs: Math.round(times[times.length >> 1] ?? 0),
+    };
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await Promise.all(this.#workers);
+  }
+}
+
+const emptyReport = () => ({
+  times: [] as number[],
+  webhookFailures: [] as string[],
+  otherFailures: {} as Record<string, number>,
+});
+
+function note(report: ReturnType<typeof emptyReport>, answer: Error | ApiResponse<KubeObject>): void {
+  const said = answer instanceof Error ? answer.message : `${answer.status} ${answer.body.message ?? answer.body}`;
+  if (/webhook|podpass/.test(said)) report.webhookFailures.push(said);
+  else {
+    // Addresses and ports differ, the reason does not.
+    const reason = said.replace(/[\d.]+:\d+/g, '…');
+    report.otherFailures[reason] = (report.otherFailures[reason] ?? 0) + 1;
+  }
+}
