@@ -15,26 +15,41 @@ export interface LoadReport {
   medianMs: number;
 }
 
-/** Pods that no scheduler looks at, each deleted right after it was created. `pod` must ask for a token. */
+/** Nobody schedules them; they may be created under restricted Pod Security. */
+const pod = {
+  metadata: { generateName: 'load-', labels: { 'podpass.dev/inject': 'true' } },
+  spec: {
+    serviceAccountName: 'web',
+    schedulerName: 'none',
+    securityContext: { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } },
+    containers: [
+      {
+        name: 'app',
+        image: 'app:1',
+        securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } },
+      },
+    ],
+  },
+};
+
+/** Pods of a ServiceAccount `web`, which must ask for a token, each deleted right after it was created. */
 export class Load {
   readonly #cluster: ControlPlane;
   readonly #namespace: string;
-  readonly #pod: object;
   readonly #workers: Promise<void>[];
   #stopped = false;
   #report = emptyReport();
 
-  constructor(cluster: ControlPlane, namespace: string, pod: object, parallel = 4) {
+  constructor(cluster: ControlPlane, namespace: string, parallel = 4) {
     this.#cluster = cluster;
     this.#namespace = namespace;
-    this.#pod = pod;
     this.#workers = Array.from({ length: parallel }, () => this.#work());
   }
 
   async #work(): Promise<void> {
     while (!this.#stopped) {
       const began = performance.now();
-      const answer = await this.#cluster.createPod(this.#namespace, this.#pod).catch((error: Error) => error);
+      const answer = await this.#cluster.createPod(this.#namespace, pod).catch((error: Error) => error);
       // Whoever asked for the report meanwhile gets this creation with the next one.
       const report = this.#report;
       if (answer instanceof Error || answer.status !== 201) {
@@ -61,6 +76,23 @@ export class Load {
       slowestMs: Math.round(times.at(-1) ?? 0),
       medianMs: Math.round(times[times.length >> 1] ?? 0),
     };
+  }
+
+  /** What happens, a moment for the consequences, and the figures, which are printed. */
+  async during(what: string, event: () => Promise<unknown>): Promise<LoadReport> {
+    this.take();
+    const began = performance.now();
+    await event();
+    await sleep(3_000);
+    const report = this.take();
+    const seconds = ((performance.now() - began) / 1000).toFixed(1);
+    const others = Object.entries(report.otherFailures).map(([reason, count]) => `${count} times ${reason}`);
+    console.info(
+      `${what}: ${report.created} Pods created in ${seconds} s (median ${report.medianMs} ms, slowest ` +
+        `${report.slowestMs} ms), ${report.webhookFailures.length} failed by the webhook` +
+        (others.length === 0 ? '' : `; not by it: ${others.join('; ')}`),
+    );
+    return report;
   }
 
   async stop(): Promise<void> {

@@ -222,7 +222,7 @@ export class TestNode {
   }
 
   get kubectlEnv(): Record<string, string> {
-    return { KUBECONFIG: this.cluster.kubeconfigPath, HOME: this.#namespaces.folder };
+    return { KUBECONFIG: this.cluster.kubeconfigPath, HOME: this.#namespaces.folder, PATH: process.env.PATH ?? '' };
   }
 
   /** Like kubectl, but returns its output, and a failure is thrown with what it said. */
@@ -237,24 +237,31 @@ export class TestNode {
     return this.#tunnel.expose(host, port);
   }
 
-  /** Waits until a Pod has ended, and returns what its only container wrote. */
-  async outputOf(namespace: string, pod: string, timeoutMs = 60_000): Promise<string> {
-    let status: PodStatus = {};
-    await until(
-      `the end of the Pod ${pod}`,
-      async () => {
-        const found = await this.cluster.expect<{ status: PodStatus }>(
-          'GET',
-          `/api/v1/namespaces/${namespace}/pods/${pod}`,
-        );
-        status = found.status;
-        return status.phase === 'Succeeded' || status.phase === 'Failed';
-      },
-      timeoutMs,
-    );
-    const output = await this.kubectlOk(['--namespace', namespace, 'logs', pod]);
-    if (status.phase === 'Failed') throw new Error(`the Pod ${pod} failed: ${output}`);
+  /** Waits until a Pod has ended well, and returns what a container of it wrote. */
+  async outputOf(namespace: string, pod: string, container: string, timeoutMs = 60_000): Promise<string> {
+    const path = `/api/v1/namespaces/${namespace}/pods/${pod}`;
+    let phase: string | undefined;
+    const ended = async () => {
+      phase = (await this.cluster.expect<{ status: PodStatus }>('GET', path)).status.phase;
+      return phase === 'Succeeded' || phase === 'Failed';
+    };
+    await until(`the end of the Pod ${pod}`, ended, timeoutMs);
+    const output = await this.kubectlOk(['--namespace', namespace, 'logs', pod, '--container', container]);
+    if (phase === 'Failed') throw new Error(`the Pod ${pod} failed: ${output}`);
     return output;
+  }
+
+  /** Waits for a ServiceAccount that a controller makes. */
+  async serviceAccount(namespace: string, name: string): Promise<void> {
+    const path = `/api/v1/namespaces/${namespace}/serviceaccounts/${name}`;
+    await until(`the ServiceAccount ${name}`, async () => (await this.cluster.request('GET', path)).status === 200);
+  }
+
+  /** Gives an image that was imported another name. */
+  async tagImage(image: string, name: string): Promise<void> {
+    const full = (short: string) => `docker.io/library/${short}`;
+    const { code, stderr } = await this.#ctr('images', 'tag', full(image), full(name));
+    if (code !== 0) throw new Error(`tagging ${image} failed: ${stderr}`);
   }
 
   /** What the node's programs said last, for the report of a failed test. */
