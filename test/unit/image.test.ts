@@ -11,10 +11,9 @@ import { imageName } from '../../tools/image/reference.ts';
 import { readTar, writeTar } from '../../tools/image/tar.ts';
 
 const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
-const parse = (argv: string[], env = {}, own: 'amd64' | undefined = 'amd64') => parseOptions(argv, env, '1.2.3', own);
+const parse = (argv: string[], env = {}) => parseOptions(argv, env, '1.2.3', 'amd64');
 
-function problems(argv: string[], env = {}, own: 'amd64' | undefined = 'amd64'): string[] {
-  const parsed = parseOptions(argv, env, '1.2.3', own);
+function problems(parsed: ReturnType<typeof parseOptions>): string[] {
   if ('seconds' in parsed) throw new Error('has no problem');
   return parsed.map(describe);
 }
@@ -42,7 +41,7 @@ test('without a flag it is this version for this machine', () => {
 
 test('wrong use is answered all at once', () => {
   const argv = ['--nmae', 'x', '--name', 'podpass', '--platform', 'linux/s390x', '--output', '--rootfs', tmpdir()];
-  expect(problems(argv, { SOURCE_DATE_EPOCH: 'now' })).toEqual([
+  expect(problems(parse(argv, { SOURCE_DATE_EPOCH: 'now' }))).toEqual([
     expect.stringContaining('flag: "--nmae" is not known; accepted: --output, --name, --platform, --rootfs, --help'),
     expect.stringContaining('--output: has no value'),
     expect.stringContaining('--name: "podpass" has neither a tag nor a digest'),
@@ -51,14 +50,15 @@ test('wrong use is answered all at once', () => {
     expect.stringMatching(/--name: "podpass" is for an archive/),
     expect.stringContaining('environment: SOURCE_DATE_EPOCH: "now" is no such time'),
   ]);
-  expect(problems(['here', '--output', 'a', '--output', 'b'])).toHaveLength(2);
+  expect(problems(parse(['here', '--output', 'a', '--output', 'b']))).toHaveLength(2);
+  expect(parse(['--help', '--nmae'])).toMatchObject({ help: true });
 });
 
 test('another platform than the own one is refused', () => {
-  expect(problems(['--platform', 'linux/arm64'])).toEqual([
+  expect(problems(parse(['--platform', 'linux/arm64']))).toEqual([
     expect.stringContaining('"linux/arm64" cannot be made here'),
   ]);
-  expect(problems([], {}, undefined)).toHaveLength(1);
+  expect(problems(parseOptions([], {}, '1.2.3', undefined))).toHaveLength(1);
   expect(ownArchitecture('linux', 'x64')).toBe('amd64');
   expect(ownArchitecture('linux', 'arm64')).toBe('arm64');
   expect(ownArchitecture('linux', 's390x')).toBeUndefined();
