@@ -8,7 +8,10 @@ export default defineConfig({
     // Key pairs take seconds on a busy machine.
     testTimeout: 30_000,
     projects: [
-      { extends: true, test: { name: 'fast', include: ['test/**/*.test.ts'], exclude: ['test/cluster/**', 'test/node/**'] } },
+      {
+        extends: true,
+        test: { name: 'fast', include: ['test/**/*.test.ts'], exclude: ['test/cluster/**', 'test/node/**'] },
+      },
       {
         extends: true,
         test: {

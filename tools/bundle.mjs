@@ -1,5 +1,6 @@
 // Bundles the executable, in memory: dist/podpass.js, with source maps, and beside it the parts that only some commands
 // load. Why it is bundled, and why in parts: docs/decisions/0002-bundle-in-parts.md.
+import { existsSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { build } from 'esbuild';
 
@@ -36,9 +37,16 @@ export async function bundle(checkout = process.cwd()) {
         name: 'kubernetes-client',
         // Its package.json does not say that its modules can be left out where they are not used: half the bundle.
         setup({ onResolve, resolve }) {
-          onResolve({ filter: /./ }, async ({ path, pluginData, ...rest }) => {
-            const inside = rest.importer.includes('/@kubernetes/client-node/') && path.startsWith('.');
-            if (pluginData === 'resolving' || !(inside || path === '@kubernetes/client-node')) return undefined;
+          const inside = /\/@kubernetes\/client-node\//;
+          onResolve({ filter: /^\./ }, ({ path, importer, resolveDir }) => {
+            // Its own imports have their extension, and need no search: esbuild's, asked from here, takes 10 s for them.
+            const file = join(resolveDir, path);
+            return inside.test(importer) && existsSync(file) && file.endsWith('.js')
+              ? { path: file, sideEffects: false }
+              : undefined;
+          });
+          onResolve({ filter: /^@kubernetes\/client-node$/ }, async ({ path, pluginData, ...rest }) => {
+            if (pluginData === 'resolving') return undefined;
             const resolved = await resolve(path, { ...rest, pluginData: 'resolving' });
             return resolved.errors.length > 0 ? resolved : { path: resolved.path, sideEffects: false };
           });

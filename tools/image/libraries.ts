@@ -45,7 +45,7 @@ export async function librariesOf(program: Uint8Array, architecture: Architectur
   const folders = foldersOf(platformRows[architecture].triplet);
   const root = readDynamic(program);
   if (root?.interpreter === undefined) throw new Failure('node is no dynamic program');
-  const found = new Map<string, Library>();
+  const found = new Map<string, Omit<Library, 'origin'>>();
   const missing = new Set<string>();
 
   const add = async (name: string, paths: readonly string[]): Promise<void> => {
@@ -54,7 +54,7 @@ export async function librariesOf(program: Uint8Array, architecture: Architectur
       const content = await readFile(path).catch(() => undefined);
       const dynamic = content && readDynamic(content);
       if (content === undefined || dynamic?.machine !== root.machine) continue;
-      found.set(name, { name, path: path.slice(1), content, origin: await originOf(path) });
+      found.set(name, { name, path: path.slice(1), content });
       for (const each of dynamic.needed) await add(each, inFolders(each));
       return;
     }
@@ -70,26 +70,49 @@ export async function librariesOf(program: Uint8Array, architecture: Architectur
     const looked = [root.interpreter, ...folders].join(', ');
     throw new Failure(`this machine lacks ${[...missing].join(', ')}, which Node needs; looked at ${looked}`);
   }
-  return [...found.values()];
+  const origins = await originsOf([...found.values()].map(({ path }) => `/${path}`));
+  return [...found.values()].map((library) => ({ ...library, origin: origins.get(`/${library.path}`) }));
 }
 
-/** The package that a file is from; undefined where dpkg is missing or does not know it. */
-async function originOf(path: string): Promise<SystemPackage | undefined> {
-  const real = await realpath(path);
-  // dpkg knows files by the path in their package, which on a system with a merged /usr may lack the /usr.
-  for (const each of new Set([real, real.replace(/^\/usr/, ''), path])) {
-    const owner = await run('dpkg-query', ['--search', each]).then(
-      ({ stdout }) => /^([^\s,]+): \//m.exec(stdout)?.[1],
-      () => undefined,
-    );
-    if (owner === undefined) continue;
-    // `libc6:amd64<TAB>2.36-9`
-    const { stdout } = await run('dpkg-query', ['--show', owner]);
-    const [, name = '', architecture = 'all', version = ''] = /^([^:\s]+)(?::(\S+))?\t(\S+)/.exec(stdout) ?? [];
-    const copyright = await readFile(`/usr/share/doc/${name}/copyright`).catch(() => undefined);
-    const release = await readFile('/etc/os-release', 'utf8').catch(() => '');
-    const vendor = /^ID="?([\w.-]+)/m.exec(release)?.[1] ?? 'debian';
-    return { name, version, architecture, vendor, copyright };
+/** The packages that the files are from, by path, where dpkg is there and knows them. */
+async function originsOf(paths: readonly string[]): Promise<Map<string, SystemPackage>> {
+  const candidates = new Map<string, string>();
+  for (const path of paths) {
+    const real = await realpath(path);
+    // dpkg knows files by the path in their package, which on a system with a merged /usr may lack the /usr.
+    for (const each of [real, real.replace(/^\/usr/, ''), path]) candidates.set(each, path);
   }
-  return undefined;
+  const owners = new Map<string, string>();
+  for (const line of await dpkgQuery('--search', ...candidates.keys())) {
+    // `libc6:amd64: /lib/x86_64-linux-gnu/libc.so.6`; diversions have lines of their own.
+    const [, owner, file = ''] = /^([^\s,]+): (\/.*)$/.exec(line) ?? [];
+    const path = candidates.get(file);
+    if (owner !== undefined && path !== undefined) owners.set(path, owner);
+  }
+  const packages = new Map<string, SystemPackage>();
+  const release = await readFile('/etc/os-release', 'utf8').catch(() => '');
+  const vendor = /^ID="?([\w.-]+)/m.exec(release)?.[1] ?? 'debian';
+  for (const line of owners.size > 0 ? await dpkgQuery('--show', ...new Set(owners.values())) : []) {
+    // `libc6:amd64<TAB>2.36-9`
+    const [, owner = '', name = '', architecture = 'all', version = ''] =
+      /^(([^:\s]+)(?::(\S+))?)\t(\S+)/.exec(line) ?? [];
+    const copyright = await readFile(`/usr/share/doc/${name}/copyright`).catch(() => undefined);
+    packages.set(owner, { name, version, architecture, vendor, copyright });
+  }
+  return new Map(
+    [...owners].flatMap(([path, owner]) => {
+      const found = packages.get(owner);
+      return found === undefined ? [] : [[path, found] as const];
+    }),
+  );
+}
+
+/** The lines of its answer. It fails where it does not know one of the files, and yet answers for the others. */
+function dpkgQuery(...args: string[]): Promise<string[]> {
+  return run('dpkg-query', args, { env: { ...process.env, LC_ALL: 'C' } })
+    .then(
+      ({ stdout }) => stdout,
+      ({ stdout = '' }: { stdout?: string }) => stdout,
+    )
+    .then((text) => text.split('\n'));
 }

@@ -1,14 +1,15 @@
 // `npm run image`: the container image, without a container engine. What is in it: docs/install.md, "Image".
-import { chmod, mkdir, open, rename, rm, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import packageJson from '../../package.json' with { type: 'json' };
 import { describe, Failure } from '../../src/fault.ts';
 import { buildRootFileSystem } from './build.ts';
-import { type Entry, inOrder, piecesOf } from './entry.ts';
+import { inOrder } from './entry.ts';
 import { nodeRelease } from './node-release.ts';
 import { imageArchive } from './oci.ts';
 import { help, type Options, parseOptions } from './options.ts';
 import { ownArchitecture } from './platform.ts';
+import { writeFolder, writePieces } from './write.ts';
 
 const checkout = join(import.meta.dirname, '../..');
 
@@ -47,36 +48,6 @@ async function build({ output, name, architecture, rootfs, seconds }: Options): 
       `sbom     ${sbomFile}`,
     ].join('\n'),
   );
-}
-
-/** Under its name only when it is whole. */
-async function writePieces(path: string, pieces: readonly Uint8Array[]): Promise<void> {
-  const unfinished = `${path}.${process.pid}.tmp`;
-  try {
-    const handle = await open(unfinished, 'w');
-    try {
-      for (const piece of pieces) await handle.writeFile(piece);
-    } finally {
-      await handle.close();
-    }
-    await rename(unfinished, path);
-  } finally {
-    await rm(unfinished, { force: true });
-  }
-}
-
-/** Modes and times as in the archive; the owner is who runs this. */
-export async function writeFolder(path: string, entries: readonly Entry[], seconds: number): Promise<void> {
-  await mkdir(path, { recursive: true });
-  for (const entry of entries) {
-    const at = join(path, entry.path);
-    if (entry.content === undefined) await mkdir(at);
-    else await writePieces(at, piecesOf(entry));
-    // Not as a mode of the above, from which the process's umask would be taken away.
-    await chmod(at, entry.mode);
-  }
-  // Last, and from the inside out, as every file changes the time of its folder.
-  for (const entry of [...entries].reverse()) await utimes(join(path, entry.path), seconds, seconds);
 }
 
 try {

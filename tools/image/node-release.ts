@@ -47,9 +47,19 @@ async function cachedPackage(name: string, integrity: string): Promise<Buffer> {
   await mkdir(cacheFolder(), { recursive: true });
   const workplace = await mkdtemp(join(cacheFolder(), `${name}-`));
   try {
-    const args = ['pack', '--silent', '--pack-destination', workplace, `${name}@${NODE_VERSION}`];
+    const args = [
+      'pack',
+      '--loglevel=error',
+      '--fetch-retries=1',
+      '--pack-destination',
+      workplace,
+      `${name}@${NODE_VERSION}`,
+    ];
     const { stdout } = await run('npm', args).catch((error) => {
-      const said = messageOf(error).trim().split('\n').slice(1, 4).join('; ');
+      const lines = messageOf(error)
+        .split('\n')
+        .filter((line) => line.startsWith('npm error'));
+      const said = lines.slice(0, 3).join('; ') || messageOf(error);
       throw new Failure(`${name} ${NODE_VERSION} is not in ${cacheFolder()} and npm cannot fetch it: ${said}`);
     });
     const fetched = join(workplace, stdout.trim().split('\n').at(-1) ?? '');

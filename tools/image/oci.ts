@@ -7,7 +7,7 @@ import type { ImageName } from './reference.ts';
 import { NODE, SCRIPT } from './root-files.ts';
 import { writeTar } from './tar.ts';
 
-/** The name of the package.json's fields that the image repeats in its labels. */
+/** The fields of package.json that the image repeats in its labels. */
 export interface Package {
   readonly name: string;
   readonly version: string;

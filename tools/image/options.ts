@@ -1,5 +1,4 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
-import { parseArgs } from 'node:util';
 import type { Problem } from '../../src/fault.ts';
 import { type Architecture, architectures } from './platform.ts';
 import { accepted as acceptedName, type ImageName, imageName } from './reference.ts';
@@ -29,12 +28,12 @@ const options = {
 } as const satisfies Readonly<Record<string, Option>>;
 type Key = keyof typeof options;
 
-const COMMAND = 'npm run image --';
+const COMMAND = 'npm run image';
 const platforms = architectures.map((each) => `linux/${each}`);
 
 export const help = `Writes the container image, an OCI image layout in a tar archive, and its SBOM beside it.
 
-Usage: ${COMMAND} [flags]
+Usage: ${COMMAND} -- [flags]
 
 ${Object.entries<Option>(options)
   .map(([key, { metavar, help: text }]) => `  ${`--${key} ${metavar}`.padEnd(22)}${text}`)
@@ -91,10 +90,10 @@ export function parseOptions(
   if (!(seconds < 8 ** 11))
     refuse('SOURCE_DATE_EPOCH', epoch, 'is no such time', 'whole seconds since 1970, below 8^11', 'environment');
 
-  if (values.help) problems.length = 0;
-  if (problems.length > 0) return problems;
+  const isHelp = values.help !== undefined;
+  if (problems.length > 0 && !isHelp) return problems;
   return {
-    help: values.help === true,
+    help: isHelp,
     output: output ?? `build/podpass-${version}-linux-${own}.tar`,
     name: name as ImageName,
     architecture: own as Architecture,
@@ -105,35 +104,23 @@ export function parseOptions(
 
 type Refuse = (key: string, value: string | undefined, wrong: string, accepted: string) => unknown;
 
-function readFlags(
-  argv: readonly string[],
-  refuse: Refuse,
-): { [K in Exclude<Key, 'help'>]?: string } & { help?: true } {
-  const known = Object.keys(options) as Key[];
-  const types = Object.fromEntries(
-    known.map((key) => [key, { type: options[key].metavar === '' ? ('boolean' as const) : ('string' as const) }]),
-  );
-  const { tokens } = parseArgs({
-    args: [...argv],
-    options: types,
-    strict: false,
-    allowPositionals: true,
-    tokens: true,
-  });
+function readFlags(argv: readonly string[], refuse: Refuse): Partial<Record<Key, string>> {
+  const known = Object.keys(options).map((key) => `--${key}`);
   const values: Partial<Record<Key, string>> = {};
-  for (const token of tokens) {
-    if (token.kind === 'positional') refuse('argument', token.value, 'is one too many', 'flags only');
-    if (token.kind !== 'option') continue;
-    const { name, rawName } = token;
-    const key = known.find((each) => `--${each}` === rawName);
-    if (key === undefined) refuse('flag', rawName, 'is not known', known.map((each) => `--${each}`).join(', '));
-    else if (options[key].metavar === '') values[key] = 'true';
-    // parseArgs would take the flag that follows for the value.
-    else if (token.value === undefined || token.value === '' || (!token.inlineValue && token.value.startsWith('--')))
-      refuse(rawName, undefined, 'has no value', options[key].metavar);
-    else if (values[key] !== undefined) refuse(rawName, token.value, 'is a second value', 'the flag once');
-    else values[name as Key] = token.value;
+  const rest = [...argv];
+  for (let word = rest.shift(); word !== undefined; word = rest.shift()) {
+    const [, flag = '', inline] = /^(--[^=]*)(?:=(.*))?$/s.exec(word) ?? [];
+    const isKnown = known.includes(flag);
+    const key = flag.slice(2) as Key;
+    // What follows an unknown flag is most likely its value, and no second fault.
+    const takesValue = flag !== '' && !(isKnown && options[key].metavar === '');
+    const value = inline ?? (takesValue && rest[0]?.startsWith('-') === false ? rest.shift() : undefined);
+    if (flag === '') refuse('argument', word, 'is one too many', 'flags only');
+    else if (!isKnown) refuse('flag', flag, 'is not known', known.join(', '));
+    else if (!takesValue && inline !== undefined) refuse(flag, inline, 'is a value too many', 'the flag alone');
+    else if (takesValue && !value) refuse(flag, undefined, 'has no value', options[key].metavar);
+    else if (values[key] !== undefined) refuse(flag, value, 'is a second value', 'the flag once');
+    else values[key] = value ?? 'true';
   }
-  const { help: asked, ...rest } = values;
-  return { ...rest, ...(asked === 'true' && { help: true }) };
+  return values;
 }

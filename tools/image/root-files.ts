@@ -39,6 +39,8 @@ export async function systemFiles(node: NodeRelease, libraries: readonly Library
     file('etc/passwd', `root:x:0:0:root:/:/sbin/nologin\nnonroot:x:${USER}:${USER}:nonroot:/tmp:/sbin/nologin\n`),
     file('etc/group', `root:x:0:\nnonroot:x:${USER}:\n`),
     file('etc/nsswitch.conf', 'passwd: files\ngroup: files\nhosts: files dns\n'),
+    // Most container runtimes mount their own over it.
+    file('etc/hosts', '127.0.0.1 localhost\n::1 localhost\n'),
     folder('tmp', 0o1777),
     // What the container's runtime mounts over.
     ...['dev', 'proc', 'sys'].map((path) => folder(path)),

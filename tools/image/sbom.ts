@@ -5,6 +5,7 @@ import type { Library } from './libraries.ts';
 import type { NodeRelease } from './node-release.ts';
 import { isoTime, type Package } from './oci.ts';
 import { NODE_VERSION } from './platform.ts';
+import { SBOM } from './root-files.ts';
 
 /** What the image is made of. */
 export interface Parts {
@@ -178,7 +179,7 @@ export function sbom({ about, node, libraries, packages, files }: Parts, seconds
                 .join(''),
             ),
           ]),
-          packageVerificationCodeExcludedFiles: ['./app/podpass.spdx.json'],
+          packageVerificationCodeExcludedFiles: [`./${SBOM}`],
         },
         licenseInfoFromFiles: [NONE],
       },

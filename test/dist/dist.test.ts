@@ -1,0 +1,54 @@
+import { execFile } from 'node:child_process';
+import { cp, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+
+const run = promisify(execFile);
+const root = new URL('../..', import.meta.url).pathname;
+let folder: string;
+
+/** Runs the executable where nothing else is: no node_modules, no package.json. */
+const podpass = (...argv: string[]) =>
+  run(process.execPath, [join(folder, 'dist/podpass.js'), ...argv], { cwd: folder });
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'podpass-dist-'));
+  await cp(join(root, 'dist'), join(folder, 'dist'), { recursive: true });
+});
+
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+test('dist needs nothing beside it', async () => {
+  const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'));
+  expect(await podpass('--version')).toEqual({ stdout: `${version}\n`, stderr: '' });
+});
+
+test('every command of the overview has help', async () => {
+  const { stdout } = await podpass('--help');
+  const names = [...stdout.matchAll(/^ {2}(\w+) {2,}/gm)].map(([, name = '']) => name);
+  expect(names).toContain('webhook');
+  for (const name of names) expect((await podpass(name, '--help')).stdout).toContain(`Usage: podpass ${name}`);
+});
+
+test('the demo walks through, and leaves nothing behind', async () => {
+  const { stdout, stderr } = await podpass('demo', '--once');
+  expect(stderr).toBe('');
+  expect(stdout.match(/^ {3}accepted {2}system:serviceaccount:shop:web/gm)).toHaveLength(2);
+  expect(stdout.match(/^ {3}refused /gm)).toHaveLength(2);
+  expect(stdout).not.toContain('eyJ');
+});
+
+test.each([
+  [[], 2, ''],
+  [['serve'], 2, 'podpass: command: "serve" is not known; accepted: webhook, discovery'],
+  [['webhook'], 2, 'podpass webhook: --tls-cert: is missing'],
+  [['verify', 'x', '--issuer', 'ftp://a', '--audience', 'b'], 2, '"ftp://a" is not an https URL'],
+  [['mutate', '-f', '/nowhere'], 1, '/nowhere does not exist'],
+])('%j ends with %i', async (argv, code, message) => {
+  const error = await podpass(...argv).catch((each) => each);
+  expect(error.code).toBe(code);
+  expect(error.stderr).toContain(message);
+  expect(error.stdout).toBe('');
+});
