@@ -6,7 +6,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { accessSync, constants, existsSync, realpathSync, rmSync } from 'node:fs';
+import { accessSync, constants, existsSync, rmSync } from 'node:fs';
 import { mkdir, readdir, readFile, rename, rm, rmdir, stat, utimes } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -347,21 +347,4 @@ function messageOf(error: unknown): string {
 
 export function toStderr(line: string): void {
   process.stderr.write(`${line}\n`);
-}
-
-// Run directly, it fills the cache and prints where everything is.
-const started = process.argv[1] ?? '';
-if (existsSync(started) && realpathSync(started) === fileURLToPath(import.meta.url)) {
-  const found = await controlPlaneBinaries();
-  if (found.ok) {
-    console.log(
-      Object.entries(found)
-        .filter(([name]) => name !== 'ok')
-        .map(([name, path]) => `${name} ${path}`)
-        .join('\n'),
-    );
-  } else {
-    console.error(found.reason);
-    process.exitCode = 1;
-  }
 }
