@@ -38,8 +38,8 @@ const KEEP_ALIVE_MS = 120_000;
 const HEADERS_MS = 10_000;
 const REQUEST_MS = 15_000;
 const HANDSHAKE_MS = 10_000;
-/** Nobody waits longer for an answer than the API server, and whoever does not read one must not keep it in memory. */
-const STALLED_MS = 30_000;
+/** The time to read a whole answer. Whoever does not must not keep it in memory. */
+const ANSWER_MS = 10_000;
 /** For a refusal to reach its client. */
 const LINGER_MS = 1_000;
 /** Node looks at the two timeouts above this often; its own 30 s would make both coarse. */
@@ -53,10 +53,16 @@ export async function listen({ handler, address, port, tls }: ListenerOptions): 
   const unanswered = new Set<ServerResponse>();
   const onRequest = (request: IncomingMessage, response: ServerResponse) => {
     lastRequest = performance.now();
-    const done = connections.work(request.socket);
+    const { socket } = request;
+    const done = connections.work(socket);
+    let unread: NodeJS.Timeout | undefined;
     unanswered.add(response);
+    response.once('prefinish', () => {
+      unread = setTimeout(() => socket.destroy(), ANSWER_MS);
+    });
     response.once('close', () => {
       unanswered.delete(response);
+      clearTimeout(unread);
       done();
     });
     if (draining) response.setHeader('Connection', 'close');
@@ -83,7 +89,6 @@ export async function listen({ handler, address, port, tls }: ListenerOptions): 
         );
   server.on('clientError', refuse);
   server.on('connection', (socket: Socket) => connections.add(socket));
-  server.timeout = STALLED_MS;
   await bind(server, address, port);
   return {
     port: (server.address() as AddressInfo).port,
