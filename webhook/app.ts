@@ -55,7 +55,9 @@ async function answer(
     if (fault.status >= 500) log.error(fields, 'request failed');
     else log.warn(fields, 'request refused');
     await dropRest(request);
-    send(response, fault.status, faultBody(fault), fault.headers);
+    // Who still sends is not listened to any longer.
+    const close = request.complete ? {} : { Connection: 'close' };
+    send(response, fault.status, faultBody(fault), { ...fault.headers, ...close });
     // What is no admission request at all (a scan, a browser) is in the log, but not in the metrics of admission.
     if (fault.code === 'not_found' || fault.code === 'method_not_allowed') return;
   }

@@ -16,6 +16,12 @@ export const MAX_IN_FLIGHT = 64 * MiB;
  */
 const LARGE = MiB;
 
+/**
+ * A body that has been on its way for this long, in milliseconds, makes room when there is none: the API server sends at
+ * once, and whoever sends slowly must not keep it out.
+ */
+const SLOW_MS = 1_000;
+
 /** How much of a refused body is read and dropped, so that its sender gets to see the answer. */
 const MAX_DROPPED = 4 * MAX_BODY;
 /** For how long, in milliseconds. */
@@ -30,42 +36,100 @@ export interface BodyReader {
   read<T>(request: IncomingMessage, use: (body: Buffer) => Promise<T>): Promise<T>;
 }
 
+/** A body that is held. */
+interface Body {
+  readonly since: number;
+  chunks: Buffer[];
+  length: number;
+  kind: 'ordinary' | 'large';
+  /** Ends the reading of it. */
+  refuse(fault: Fault): void;
+}
+
 export function createBodyReader(maxBody: number = MAX_BODY, maxInFlight: number = MAX_IN_FLIGHT): BodyReader {
   const held = { ordinary: 0, large: 0 };
+  /** Those that are still being received, the oldest first. */
+  const receiving = new Set<Body>();
   let largeOnes: Promise<unknown> = Promise.resolve();
+
+  function release(body: Body): void {
+    held[body.kind] -= body.length;
+    body.length = 0;
+    body.chunks = [];
+  }
+
+  function makeRoom({ kind }: Body): void {
+    const now = performance.now();
+    for (const other of receiving) {
+      if (held[kind] <= maxInFlight || now - other.since < SLOW_MS) return;
+      if (other.kind === kind) {
+        other.refuse(overloaded());
+        release(other);
+      }
+    }
+  }
+
+  function take(body: Body, chunk: Buffer): void {
+    body.length += chunk.length;
+    held[body.kind] += chunk.length;
+    body.chunks.push(chunk);
+    if (body.length > maxBody) body.refuse(tooLarge(maxBody));
+    if (body.kind === 'ordinary' && body.length > LARGE) {
+      held.ordinary -= body.length;
+      held.large += body.length;
+      body.kind = 'large';
+    }
+    if (held[body.kind] > maxInFlight) makeRoom(body);
+    if (held[body.kind] > maxInFlight) body.refuse(overloaded());
+  }
+
   return {
     async read(request, use) {
       checkType(request);
-      const chunks: Buffer[] = [];
-      let length = 0;
-      let kind: keyof typeof held = 'ordinary';
+      const body: Body = { since: performance.now(), chunks: [], length: 0, kind: 'ordinary', refuse() {} };
       try {
-        for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-          length += chunk.length;
-          held[kind] += chunk.length;
-          if (length > maxBody) throw new Fault('payload_too_large', `the body is over ${maxBody} bytes`);
-          if (kind === 'ordinary' && length > LARGE) {
-            held.ordinary -= length;
-            held.large += length;
-            kind = 'large';
-          }
-          if (held[kind] > maxInFlight) {
-            throw new Fault('overloaded', 'too many requests at once', { headers: { 'Retry-After': '1' } });
-          }
-          chunks.push(chunk);
-        }
-        if (kind === 'ordinary') return await use(Buffer.concat(chunks, length));
-        const turn = largeOnes.then(() => use(Buffer.concat(chunks, length)));
+        receiving.add(body);
+        await receive(request, body, (chunk) => take(body, chunk)).finally(() => receiving.delete(body));
+        const whole = () => use(Buffer.concat(body.chunks, body.length));
+        if (body.kind === 'ordinary') return await whole();
+        const turn = largeOnes.then(whole);
         largeOnes = turn.catch(() => {});
         return await turn;
-      } catch (error) {
-        if (request.errored !== null) throw new Fault('bad_request', 'the body ended too early', { cause: error });
-        throw error;
       } finally {
-        held[kind] -= length;
+        release(body);
       }
     },
   };
+}
+
+/** Hands on the chunks of a request until its end, or until the body is refused. */
+function receive(request: IncomingMessage, body: Body, take: (chunk: Buffer) => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const stop = () => {
+      request.off('data', take).off('end', end).off('close', broken).off('error', broken);
+      request.pause();
+    };
+    const end = () => {
+      stop();
+      resolve();
+    };
+    body.refuse = (fault) => {
+      stop();
+      reject(fault);
+    };
+    const broken = (cause?: unknown) =>
+      body.refuse(new Fault('bad_request', 'the body ended too early', cause === undefined ? {} : { cause }));
+    if (request.destroyed) return broken();
+    request.on('data', take).once('end', end).once('close', broken).once('error', broken);
+  });
+}
+
+function overloaded(): Fault {
+  return new Fault('overloaded', 'too many requests at once', { headers: { 'Retry-After': '1' } });
+}
+
+function tooLarge(maxBody: number): Fault {
+  return new Fault('payload_too_large', `the body is over ${maxBody} bytes`);
 }
 
 /** `application/json`, with or without parameters, as it is: no compression. */

@@ -24,7 +24,7 @@ export function firstSignal(): Promise<Signal> {
 export interface Drainable {
   /** Not ready from now on, and every answer asks the client to leave. */
   drain(): void;
-  /** When the last request came in, in epoch milliseconds. */
+  /** When the last request came in, in milliseconds of `performance.now()`. */
   readonly lastRequest: number;
   /** Closes the listeners; running requests have `graceMs` to end. */
   stop(graceMs: number): Promise<void>;
@@ -40,15 +40,15 @@ const GRACE_MS = 3_000;
  * closes after a quiet second. A listener that closes at once breaks the requests that are on their way to it.
  */
 export async function shutDown(service: Drainable, signal: Signal, delaySeconds: number, log: Log): Promise<void> {
-  const started = Date.now();
-  const elapsed = () => Date.now() - started;
+  const started = performance.now();
+  const elapsed = () => performance.now() - started;
   service.drain();
   // Ctrl-C is a person who waits.
   if (signal === 'SIGTERM') {
     log.info({ signal, delaySeconds }, 'shutting down: serving on until clients have left');
     await sleep(delaySeconds * 1000);
-    while (Date.now() - service.lastRequest < QUIET_MS && elapsed() < LONGEST_MS) await sleep(100);
+    while (performance.now() - service.lastRequest < QUIET_MS && elapsed() < LONGEST_MS) await sleep(100);
   }
   await service.stop(GRACE_MS);
-  log.info({ signal, seconds: elapsed() / 1000 }, 'stopped');
+  log.info({ signal, seconds: Math.round(elapsed()) / 1000 }, 'stopped');
 }

@@ -9,6 +9,7 @@ import { createServer as createHttpsServer, type Server as HttpsServer } from 'n
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { Failure, faultBody } from '../fault.ts';
+import { connectionLimit, trackConnections } from './connections.ts';
 import type { TlsPair } from './tls-files.ts';
 
 /** A listening server that can be drained. */
@@ -18,7 +19,7 @@ export interface Listener {
   usePair(pair: TlsPair): void;
   /** From now on every answer carries `Connection: close`, so that clients leave by themselves. */
   drain(): void;
-  /** When the last request came in, in epoch milliseconds. */
+  /** When the last request came in, in milliseconds of `performance.now()`, which nobody can set back. */
   readonly lastRequest: number;
   /** Refuses new connections, lets running requests end for at most `graceMs`, then cuts what is left. */
   close(graceMs: number): Promise<void>;
@@ -37,6 +38,8 @@ const KEEP_ALIVE_MS = 120_000;
 const HEADERS_MS = 10_000;
 const REQUEST_MS = 15_000;
 const HANDSHAKE_MS = 10_000;
+/** The time to read a whole answer. Whoever does not must not keep it in memory. */
+const ANSWER_MS = 10_000;
 /** For a refusal to reach its client. */
 const LINGER_MS = 1_000;
 /** Node looks at the two timeouts above this often; its own 30 s would make both coarse. */
@@ -45,9 +48,23 @@ const CHECK_MS = 1_000;
 /** Starts to listen. Throws a Failure that names the address where it cannot. */
 export async function listen({ handler, address, port, tls }: ListenerOptions): Promise<Listener> {
   let draining = false;
-  let lastRequest = Date.now();
+  let lastRequest = performance.now();
+  const connections = trackConnections(connectionLimit());
+  const unanswered = new Set<ServerResponse>();
   const onRequest = (request: IncomingMessage, response: ServerResponse) => {
-    lastRequest = Date.now();
+    lastRequest = performance.now();
+    const { socket } = request;
+    const done = connections.work(socket);
+    let unread: NodeJS.Timeout | undefined;
+    unanswered.add(response);
+    response.once('prefinish', () => {
+      unread = setTimeout(() => socket.destroy(), ANSWER_MS);
+    });
+    response.once('close', () => {
+      unanswered.delete(response);
+      clearTimeout(unread);
+      done();
+    });
     if (draining) response.setHeader('Connection', 'close');
     return handler(request, response);
   };
@@ -71,12 +88,7 @@ export async function listen({ handler, address, port, tls }: ListenerOptions): 
           onRequest,
         );
   server.on('clientError', refuse);
-  // Those that are still in their TLS handshake are not known to closeAllConnections().
-  const sockets = new Set<Socket>();
-  server.on('connection', (socket: Socket) => {
-    sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
-  });
+  server.on('connection', (socket: Socket) => connections.add(socket));
   await bind(server, address, port);
   return {
     port: (server.address() as AddressInfo).port,
@@ -85,15 +97,14 @@ export async function listen({ handler, address, port, tls }: ListenerOptions): 
     },
     drain() {
       draining = true;
+      for (const response of unanswered) if (!response.headersSent) response.setHeader('Connection', 'close');
     },
     get lastRequest() {
       return lastRequest;
     },
     async close(graceMs) {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      const cut = setTimeout(() => {
-        for (const socket of sockets) socket.destroy();
-      }, graceMs);
+      const cut = setTimeout(() => connections.cut(), graceMs);
       await closed;
       clearTimeout(cut);
     },

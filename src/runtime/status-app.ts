@@ -3,6 +3,14 @@ import type { Metrics } from './metrics.ts';
 
 /** `/metrics`, `/healthz` and `/readyz` over plain HTTP. `unready` gives the reasons why the service is not ready. */
 export function createStatusApp(metrics: Metrics, unready: () => readonly string[]): RequestListener {
+  // All who ask meanwhile get the same: a flood of scrapes must not take the time of Pod creations.
+  let exposing: ReturnType<Metrics['expose']> | undefined;
+  const expose = () => {
+    exposing ??= metrics.expose().finally(() => {
+      exposing = undefined;
+    });
+    return exposing;
+  };
   return (request, response) => {
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       response.setHeader('Allow', 'GET, HEAD');
@@ -18,7 +26,7 @@ export function createStatusApp(metrics: Metrics, unready: () => readonly string
           : send(response, 503, `not ready: ${reasons.join('; ')}\n`);
       }
       case '/metrics':
-        metrics.expose().then(
+        expose().then(
           ({ contentType, text }) => send(response, 200, text, contentType),
           () => send(response, 500, 'the metrics could not be read\n'),
         );

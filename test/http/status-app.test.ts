@@ -57,6 +57,22 @@ test('/metrics has every metric of the catalog for this service, counters at 0',
   expect(text).toContain('podpass_admission_duration_seconds_count 0\n');
 });
 
+test('/metrics is made once for all who ask at the same time, and anew for the next', async () => {
+  let times = 0;
+  const { expose } = metrics;
+  metrics.expose = async () => {
+    times += 1;
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    return expose.call(metrics);
+  };
+  const answers = await Promise.all(Array.from({ length: 10 }, () => ask('/metrics')));
+  expect(answers.map(({ status }) => status)).toEqual(Array(10).fill(200));
+  expect(times).toBeLessThan(5);
+  const before = times;
+  await ask('/metrics');
+  expect(times).toBe(before + 1);
+});
+
 test('/metrics shows what was counted, set and observed', async () => {
   metrics.count('podpass_admission_requests_total', { result: 'denied' });
   metrics.set('podpass_service_account_cache_size', {}, 7);

@@ -482,6 +482,18 @@ describe('a connection', () => {
     }
   });
 
+  test('is asked to close by the answer to a request that came before the drain', async () => {
+    const { get } = source;
+    source = {
+      get(...of) {
+        service.drain();
+        return get(...of);
+      },
+    };
+    const reply = await ask({ body: review(pod(VAULT)).body });
+    expect([reply.status, reply.headers.connection]).toEqual([200, 'close']);
+  });
+
   test('is HTTP/1.1 over TLS 1.2 or newer, and is kept longer than the API server keeps it', async () => {
     const reply = await ask({ body: review(pod()).body });
     expect(reply.headers['keep-alive']).toBe('timeout=120');

@@ -1,5 +1,6 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
+import type { RequestListener, ServerResponse } from 'node:http';
 import { connect } from 'node:net';
 import { expect, test } from 'vitest';
 import { createCa } from '../../src/certificate.ts';
@@ -36,5 +37,20 @@ test('a connection that never begins its TLS handshake is cut after 10 s', async
     'close',
   );
   expect(performance.now() - started).toBeGreaterThan(9_000);
+  await listener.close(0);
+});
+
+test('an answer that nobody reads is dropped after 10 s', async () => {
+  const answered = new EventEmitter<{ answer: [ServerResponse] }>();
+  const handler: RequestListener = (_, response) =>
+    answered.emit('answer', response.end(Buffer.alloc(64 * 1024 * 1024)));
+  const listener = await listen({ handler, address: '127.0.0.1', port: 0 });
+  const socket = connect(listener.port, '127.0.0.1').on('error', () => {});
+  socket.pause().write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
+  const [response] = await once(answered, 'answer');
+  const started = performance.now();
+  await once(response, 'close');
+  expect(performance.now() - started).toBeGreaterThan(9_000);
+  socket.destroy();
   await listener.close(0);
 });

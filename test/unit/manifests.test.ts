@@ -168,6 +168,12 @@ describe.each(['managed', 'cert-manager'] as const)('manifests with a certificat
     );
   });
 
+  test('the policy reads the Pod alone, so that its cost does not grow with the ServiceAccounts', () => {
+    const policies = objects.filter(({ kind }) => kind.startsWith('ValidatingAdmissionPolicy'));
+    expect(policies).toHaveLength(2);
+    for (const policy of policies) expect(JSON.stringify(policy)).not.toMatch(/param/);
+  });
+
   test('of the two entries the second makes Pods of the label wait, and both keep out of the way of the cluster', () => {
     const [configuration] = ofKind(objects, 'MutatingWebhookConfiguration');
     const { webhooks } = configuration as unknown as { webhooks: Record<string, unknown>[] };

@@ -14,9 +14,7 @@ const hasItem = (value: string) => matches(value, `[^${SPACE},]`);
 const hasText = (value: string) => matches(value, `[^${SPACE}]`);
 /** A list with this item. Names of containers are DNS labels, so they mean themselves in a pattern. */
 const holds = (list: string, item: string) => `${list}.matches(r'(^|[${SPACE},])' + ${item} + r'($|[${SPACE},])')`;
-/** The annotation in effect: the Pod's, even if it is empty, else the ServiceAccount's. */
-const effective = (plain: PlainKey) =>
-  `variables.pod[?'${key(plain)}'].orValue(variables.account[?'${key(plain)}'].orValue(''))`;
+const ofPod = (plain: PlainKey) => `variables.pod[?'${key(plain)}'].orValue('')`;
 
 /** A Pod that asks for tokens by its own annotations; matchConditions see no variables. */
 function asksForTokens(): { name: string; expression: string } {
@@ -29,21 +27,12 @@ function asksForTokens(): { name: string; expression: string } {
   };
 }
 
-/** Of the params only the Pod's own one is looked at; this keeps the others cheap. */
-const ITS_ACCOUNT = {
-  name: 'its-service-account',
-  expression: "params.metadata.name == object.spec.?serviceAccountName.orValue('default')",
-};
-
 const variables = {
-  pod: 'object.metadata.?annotations.orValue({})',
-  account: 'params.metadata.?annotations.orValue({})',
+  pod: 'object.metadata.annotations',
   containers: 'object.spec.containers.map(c, c.name) + object.spec.?initContainers.orValue([]).map(c, c.name)',
-  optedOut: `${effective('inject')}.trim() == 'false'`,
-  skipped: effective('skip-containers'),
-  only: effective('containers'),
-  onlyForOneToken: `variables.pod.map(k, k.startsWith('${family('containers')}'), variables.pod[k]).filter(l, ${hasItem('l')}) +
-variables.account.map(k, k.startsWith('${family('containers')}') && !(k in variables.pod), variables.account[k]).filter(l, ${hasItem('l')})`,
+  skipped: ofPod('skip-containers'),
+  only: ofPod('containers'),
+  onlyForOneToken: `variables.pod.map(k, k.startsWith('${family('containers')}'), variables.pod[k]).filter(l, ${hasItem('l')})`,
   seen: `variables.containers.exists(c, !${holds('variables.skipped', 'c')} && (
   variables.onlyForOneToken.size() > 0 ? variables.onlyForOneToken.exists(l, ${holds('l', 'c')}) :
   ${hasItem('variables.only')} ? ${holds('variables.only', 'c')} : true))`,
@@ -53,12 +42,14 @@ variables.account.map(k, k.startsWith('${family('containers')}') && !(k in varia
 
 /**
  * Refuses a Pod that asks for tokens itself and has none in the end, because the webhook was away: better no Pod, which
- * its controller tries again, than one that runs without. A Pod that the webhook leaves alone on purpose passes: that of
- * a ServiceAccount with `inject: "false"`, or with no container that may see a token. Where single tokens have lists of
- * containers, some Pods pass that the webhook would have changed; none is refused that it would have left alone.
+ * its controller tries again, than one that runs without. A Pod that keeps its tokens from all of its containers
+ * passes; where single tokens have lists of containers, some pass that the webhook would have changed.
  *
- * The params are the ServiceAccounts of the Pod's namespace, one after the other; the Pod's own one decides. An error in
- * here must not stop a cluster, so the policy ignores its own.
+ * It reads the Pod alone. With the ServiceAccount as a param every creation would pay for every ServiceAccount of the
+ * namespace (docs/decisions/0005-manifests-from-the-catalog.md). So it also refuses a Pod that only its ServiceAccount
+ * keeps without tokens, and says how the Pod can say so itself.
+ *
+ * An error in here must not stop a cluster, so the policy ignores its own.
  */
 export function finalStatePolicy({ namespace }: Installation): KubeObject[] {
   const apiVersion = 'admissionregistration.k8s.io/v1';
@@ -70,21 +61,21 @@ export function finalStatePolicy({ namespace }: Installation): KubeObject[] {
       metadata,
       spec: {
         failurePolicy: 'Ignore',
-        paramKind: { apiVersion: 'v1', kind: 'ServiceAccount' },
         matchConstraints: {
           matchPolicy: 'Equivalent',
           namespaceSelector: selectedNamespaces(namespace),
           resourceRules: [podCreation],
         },
-        matchConditions: [ITS_ACCOUNT, NOT_MIRROR, NOT_OPTED_OUT, asksForTokens()],
+        matchConditions: [NOT_MIRROR, NOT_OPTED_OUT, asksForTokens()],
         variables: Object.entries(variables).map(([name, expression]) => ({ name, expression })),
         validations: [
           {
-            expression: 'variables.hasTokens || variables.optedOut || !variables.seen',
+            expression: 'variables.hasTokens || !variables.seen',
             message:
-              `the annotations of this Pod ask for tokens, and it has none: the webhook of podpass did not answer. ` +
+              'the annotations of this Pod ask for tokens, and it has none: the webhook of podpass did not answer, ' +
+              `or the annotations of its ServiceAccount (${key('inject')}: "false", lists of containers) leave it none. ` +
               `Try again when "kubectl -n ${namespace} get deployment ${names.webhook}" says it is available; ` +
-              `with the annotation ${key('inject')}: "false" the Pod runs without tokens`,
+              `with the annotation ${key('inject')}: "false" on itself the Pod runs without tokens`,
             reason: 'Forbidden',
           },
         ],
@@ -94,11 +85,7 @@ export function finalStatePolicy({ namespace }: Installation): KubeObject[] {
       apiVersion,
       kind: 'ValidatingAdmissionPolicyBinding',
       metadata,
-      spec: {
-        policyName: names.registration,
-        paramRef: { selector: {}, parameterNotFoundAction: 'Allow' },
-        validationActions: ['Deny'],
-      },
+      spec: { policyName: names.registration, validationActions: ['Deny'] },
     },
   ];
 }
