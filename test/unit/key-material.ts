@@ -1,4 +1,4 @@
-import { createHash, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
+import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import type { PublicKey } from '../../discovery/public-key.ts';
 import { publicKeysFromPem } from '../../discovery/read-keys.ts';
 
@@ -9,12 +9,30 @@ export interface KeyPair {
   readonly privateKey: KeyObject;
 }
 
+/**
+ * By way of PEM: Node 20 stands still for ever when it collects the leftovers of a key's generation while it exports
+ * that very key as a JWK, as both take the same lock.
+ */
+const encodings = {
+  publicKeyEncoding: { type: 'spki', format: 'pem' },
+  privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+} as const;
+
+const read = (pair: { readonly publicKey: string; readonly privateKey: string }): KeyPair => ({
+  publicKey: createPublicKey(pair.publicKey),
+  privateKey: createPrivateKey(pair.privateKey),
+});
+
 export function rsa(modulusLength = 2048, publicExponent = 65_537): KeyPair {
-  return generateKeyPairSync('rsa', { modulusLength, publicExponent });
+  return read(generateKeyPairSync('rsa', { modulusLength, publicExponent, ...encodings }));
 }
 
 export function ec(namedCurve = 'P-256'): KeyPair {
-  return generateKeyPairSync('ec', { namedCurve });
+  return read(generateKeyPairSync('ec', { namedCurve, ...encodings }));
+}
+
+export function ed25519(): KeyPair {
+  return read(generateKeyPairSync('ed25519', encodings));
 }
 
 export function spki(key: KeyObject): Buffer {
