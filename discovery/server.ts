@@ -34,10 +34,7 @@ export async function startDiscovery(options: DiscoveryServiceOptions): Promise<
   let discovery: Discovery | undefined;
   let app: RequestListener = issuerUnknown;
   let documents: () => Check[] = () => [];
-  const checks = () => [
-    check('issuer', discovery !== undefined, 'the issuer is not known yet'),
-    ...documents(),
-  ];
+  const checks = () => [check('issuer', discovery !== undefined, 'the issuer is not known yet'), ...documents()];
   metrics.set('podpass_key_source_poll_interval_seconds', {}, options.pollIntervalMs / 1000);
   metrics.onExpose(() => expose(discovery, metrics));
   const service = await startService({ ...options, handler: (request, response) => app(request, response), checks });

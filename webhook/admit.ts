@@ -3,7 +3,7 @@ import type { AdmissionRequest, AdmissionResponse } from './admission-review.ts'
 import type { AnnotationSettings } from './annotations.ts';
 import { isLeftAlone, mutatePod } from './mutate-pod.ts';
 import { type Pod, readPod, serviceAccountNameOf } from './pod.ts';
-import { deniedReport, type PodReport, unseenReport, unknownAccountReport } from './pod-report.ts';
+import { deniedReport, type PodReport, unknownAccountReport, unseenReport } from './pod-report.ts';
 import type { ServiceAccountSource } from './service-accounts.ts';
 
 export type AdmissionResult = 'injected' | 'unchanged' | 'denied' | 'error';

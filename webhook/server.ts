@@ -1,7 +1,7 @@
 import type { Log } from '../src/log.ts';
+import { check } from '../src/runtime/check.ts';
 import type { EventRecorder } from '../src/runtime/events.ts';
 import type { Metrics } from '../src/runtime/metrics.ts';
-import { check } from '../src/runtime/check.ts';
 import { type Service, type ServiceOptions, startService } from '../src/runtime/service.ts';
 import { admit } from './admit.ts';
 import type { AnnotationSettings } from './annotations.ts';

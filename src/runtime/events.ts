@@ -81,11 +81,15 @@ export function createEventRecorder(options: EventRecorderOptions): EventRecorde
     const before = seen.get(key);
     if (before !== undefined && clock.now() - before.at < PERIOD_MS) {
       before.repeated += 1;
-      return count('suppressed');
+      count('suppressed');
+      return;
     }
     const share = shareOf(event.regarding.namespace);
     const over = share.refused || share.events >= MAX_IN_NAMESPACE || queue.length >= MAX_QUEUE;
-    if (over || hurry.signal.aborted) return count('dropped');
+    if (over || hurry.signal.aborted) {
+      count('dropped');
+      return;
+    }
     share.events += 1;
     const { since: first, repeated } =
       before !== undefined && before.repeated > 0 ? before : { since: Date.now(), repeated: 0 };
@@ -129,7 +133,11 @@ export function createEventRecorder(options: EventRecorderOptions): EventRecorde
     const uid = event.regarding.uid ?? (await uidOf(event.regarding));
     if (uid === undefined) return 'dropped';
     const path = `/apis/events.k8s.io/v1/namespaces/${encodeURIComponent(namespace)}/events`;
-    const { status } = await client.post(path, eventObject({ ...event.regarding, uid }, event, first, repeated), limits());
+    const { status } = await client.post(
+      path,
+      eventObject({ ...event.regarding, uid }, event, first, repeated),
+      limits(),
+    );
     if (status === 201) {
       refusalTold = false;
       return 'written';

@@ -31,7 +31,11 @@ beforeEach(() => {
 
 function recorder() {
   const note = (_: object, message: string) => void logged.push(message);
-  const response = (status: number, body: unknown) => ({ status, headers: {}, body: Buffer.from(JSON.stringify(body)) });
+  const response = (status: number, body: unknown) => ({
+    status,
+    headers: {},
+    body: Buffer.from(JSON.stringify(body)),
+  });
   return createEventRecorder({
     client: {
       get: async () => response(account, { metadata: { uid: 'account-uid' } }),

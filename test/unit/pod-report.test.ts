@@ -42,7 +42,9 @@ test('a denied Pod is told of on its controller, with all problems', async () =>
     reason: 'PodDenied',
     regarding: { ...regarding, namespace: 'shop' },
   });
-  expect(event?.note).toMatch(/^2 problems:\n- Pod shop\/web-: podpass\.dev\/expiration: "5m" is too short; accepted: /);
+  expect(event?.note).toMatch(
+    /^2 problems:\n- Pod shop\/web-: podpass\.dev\/expiration: "5m" is too short; accepted: /,
+  );
   expect(event?.note).toContain('\n- Pod shop/web-: podpass.dev/mount-path: "x" is not an absolute path; accepted: ');
 });
 
