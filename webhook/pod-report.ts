@@ -59,7 +59,8 @@ function withoutLong(text: string): string {
 export function eventOf(request: AdmissionRequest, report: PodReport | undefined): KubeEvent | undefined {
   if (report === undefined || request.dryRun === true) return undefined;
   const { reason, note, serviceAccount } = report;
-  const namespace = request.namespace ?? '';
+  const { namespace } = request;
+  if (!matches(namespace, NAME)) return undefined;
   const owner = controllerOf(request.object);
   const about = { type: 'Warning', action: 'Admit', reason, note } as const;
   if (owner !== undefined) return { ...about, regarding: { ...owner, namespace } };

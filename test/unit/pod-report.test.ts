@@ -52,6 +52,7 @@ test('it is told of nowhere without a controller, nor of a dry run, nor of a Pod
   expect(await eventFor({ annotations: BAD, owners: [] })).toBeUndefined();
   expect(await eventFor({ annotations: BAD, more: { dryRun: true } })).toBeUndefined();
   expect(await eventFor({ annotations: BAD, more: { dryRun: false } })).toBeDefined();
+  expect(await eventFor({ annotations: BAD, more: { namespace: '../x' } })).toBeUndefined();
   expect(await eventFor({ annotations: { 'podpass.dev/audiences': 'vault' } })).toBeUndefined();
   expect(await eventFor({})).toBeUndefined();
 });
