@@ -40,7 +40,7 @@ const MAX_BYTES = 16 * 1024 * 1024;
 interface Seen {
   readonly at: number;
   /** In Unix milliseconds. */
-  since: number;
+  readonly since: number;
   repeated: number;
 }
 
@@ -95,8 +95,14 @@ export function createEventRecorder(options: EventRecorderOptions): EventRecorde
       before !== undefined && before.repeated > 0 ? before : { since: Date.now(), repeated: 0 };
     remember(seen, key, { at: clock.now(), since: Date.now(), repeated: 0 });
     queue.push({ key, event, share, first, repeated });
+    begin();
+  }
+
+  function begin(): void {
     writing ??= write().finally(() => {
       writing = undefined;
+      // What came between the last look at the queue and this moment.
+      if (queue.length > 0) begin();
     });
   }
 
