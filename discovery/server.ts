@@ -2,14 +2,16 @@ import type { RequestListener } from 'node:http';
 import { STATUS_CODES } from '../src/catalog/metrics.ts';
 import { messageOf } from '../src/fault.ts';
 import type { Log } from '../src/log.ts';
+import { type Check, check } from '../src/runtime/check.ts';
 import type { Metrics } from '../src/runtime/metrics.ts';
 import { type Service, type ServiceOptions, startService } from '../src/runtime/service.ts';
 import { sleep } from '../src/sleep.ts';
 import { createDiscoveryApp, issuerUnknown } from './app.ts';
 import { createDiscovery, type Discovery } from './discovery.ts';
+import type { KeyRingState } from './key-ring.ts';
 import type { KeySource } from './key-source/key-source.ts';
 
-export interface DiscoveryServiceOptions extends Omit<ServiceOptions, 'handler' | 'unready'> {
+export interface DiscoveryServiceOptions extends Omit<ServiceOptions, 'handler' | 'checks'> {
   /** The issuer, or how to ask for it; that is tried until it answers. */
   readonly issuer: string | ((signal: AbortSignal) => Promise<string>);
   readonly sources: readonly KeySource[];
@@ -31,18 +33,21 @@ export async function startDiscovery(options: DiscoveryServiceOptions): Promise<
   const stopping = new AbortController();
   let discovery: Discovery | undefined;
   let app: RequestListener = issuerUnknown;
-  const unready = () => {
-    if (discovery === undefined) return ['the issuer is not known yet'];
-    return discovery.ready ? [] : ['a key source has not been tried yet, or none has given a key'];
-  };
+  let documents: () => Check[] = () => [];
+  const checks = () => [check('issuer', discovery !== undefined, 'the issuer is not known yet'), ...documents()];
+  metrics.set('podpass_key_source_poll_interval_seconds', {}, options.pollIntervalMs / 1000);
   metrics.onExpose(() => expose(discovery, metrics));
-  const service = await startService({ ...options, handler: (request, response) => app(request, response), unready });
+  const service = await startService({ ...options, handler: (request, response) => app(request, response), checks });
 
   const serve = (known: string) => {
     if (stopping.signal.aborted) return;
-    discovery = createDiscovery({ ...options, issuer: known });
-    app = createApp(options, known, discovery);
-    void discovery.start();
+    const started = createDiscovery({ ...options, issuer: known });
+    discovery = started;
+    app = createApp(options, known, started);
+    documents = () => [
+      check(`documents of ${known}`, started.ready, 'a key source has not been tried yet, or none has given a key'),
+    ];
+    void started.start();
     log.info({ issuer: known, sources: options.sources.map(({ name }) => name) }, 'reading keys');
   };
   if (typeof issuer === 'string') serve(issuer);
@@ -92,10 +97,12 @@ async function findIssuer(
   }
 }
 
+/** While the issuer is not known. */
+const UNKNOWN: KeyRingState = { keys: { published: 0, held: 0, refused: 0 }, sources: [] };
+
 function expose(discovery: Discovery | undefined, metrics: Metrics): void {
-  if (discovery === undefined) return;
-  const { keys, sources } = discovery.state();
+  const { keys, sources } = discovery?.state() ?? UNKNOWN;
   for (const state of ['published', 'held', 'refused'] as const) metrics.set('podpass_keys', { state }, keys[state]);
-  const oldest = Math.min(...sources.map(({ lastSuccess }) => lastSuccess ?? 0));
+  const oldest = sources.length === 0 ? 0 : Math.min(...sources.map(({ lastSuccess }) => lastSuccess ?? 0));
   metrics.set('podpass_key_source_last_success_timestamp_seconds', {}, oldest);
 }

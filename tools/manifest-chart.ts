@@ -1,7 +1,8 @@
 import packageJson from '../package.json' with { type: 'json' };
 import { defaultPort } from '../src/cli/manifests/arguments.ts';
 import { installationFiles } from '../src/cli/manifests/installation.ts';
-import type { Installation } from '../src/cli/manifests/object.ts';
+import { dashboardConfig, monitoring } from '../src/cli/manifests/monitoring.ts';
+import type { Installation, KubeObject } from '../src/cli/manifests/object.ts';
 import { toYaml } from '../src/cli/manifests/text.ts';
 
 /**
@@ -12,8 +13,10 @@ const HEAD = '{{- /* Generated from src/cli/manifests by `npm run reference`; ch
 
 const value = (expression: string) => `{{ ${expression} }}`;
 
+const NAMESPACE = value('.Release.Namespace');
+
 const templated = (tls: Installation['tls']): Installation => ({
-  namespace: value('.Release.Namespace'),
+  namespace: NAMESPACE,
   image: value('include "podpass.image" .'),
   issuer: value('.Values.issuer'),
   tls,
@@ -38,8 +41,35 @@ export function chartFiles(): [path: string, text: string][] {
     // ValidatingAdmissionPolicy v1.
     kubeVersion: '>=1.30.0-0',
   };
-  return [['Chart.yaml', `# Generated from package.json by \`npm run reference\`.\n${toYaml([chart])}`], ...templates];
+  return [
+    ['Chart.yaml', `# Generated from package.json by \`npm run reference\`.\n${toYaml([chart])}`],
+    ...templates,
+    ...monitoringFiles(),
+  ];
 }
+
+function monitoringFiles(): [path: string, text: string][] {
+  const file = (condition: string, objects: readonly KubeObject[]) =>
+    `${HEAD}{{- if ${condition} }}\n${withLabels(literally(toYaml(objects)))}{{- end }}\n`;
+  return [
+    ...(['webhook', 'discovery'] as const).map((service): [string, string] => [
+      `templates/${service}/monitoring.yaml`,
+      file(`and .Values.monitoring.enabled .Values.${service}.enabled`, monitoring(NAMESPACE, service)),
+    ]),
+    ['templates/dashboard.yaml', file('.Values.monitoring.enabled', [dashboardConfig(NAMESPACE)])],
+  ];
+}
+
+/** The expressions of Prometheus and Grafana look like Helm's, and are not. */
+const literally = (text: string) =>
+  text.replace(/\{\{[^{}]*\}\}/g, (expression) => (expression === NAMESPACE ? expression : value(`\`${expression}\``)));
+
+/** By which a Prometheus selects what concerns it. */
+const withLabels = (text: string) =>
+  text.replace(
+    /^ {2}labels:\n/gm,
+    (line) => `${line}{{- with .Values.monitoring.labels }}\n    {{- toYaml . | nindent 4 }}\n{{- end }}\n`,
+  );
 
 function either(managed: string, certManager: string): string {
   if (managed === certManager) return managed;

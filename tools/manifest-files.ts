@@ -1,4 +1,5 @@
 import { installationFiles } from '../src/cli/manifests/installation.ts';
+import { dashboardConfig, monitoring } from '../src/cli/manifests/monitoring.ts';
 import type { Installation } from '../src/cli/manifests/object.ts';
 import { toYaml } from '../src/cli/manifests/text.ts';
 import { DEFAULT_IMAGE } from '../src/cli/manifests.ts';
@@ -24,8 +25,25 @@ export function manifestFiles(): Map<string, string> {
     );
   }
   for (const [path, text] of certManagerOverlay(DEFAULT)) files.set(`overlays/cert-manager/${path}`, HEAD + text);
+  for (const [path, text] of monitoringOverlay(DEFAULT.namespace))
+    files.set(`overlays/monitoring/${path}`, HEAD + text);
   for (const [path, text] of chartFiles()) files.set(`helm/podpass/${path}`, text);
   return files;
+}
+
+/** A component rather than an overlay, to be added to any of them; in parts, for those who install one service. */
+function monitoringOverlay(namespace: string): [path: string, text: string][] {
+  const component = (rest: object) =>
+    toYaml([{ apiVersion: 'kustomize.config.k8s.io/v1alpha1', kind: 'Component', ...rest }]);
+  const services = ['webhook', 'discovery'] as const;
+  return [
+    ['kustomization.yaml', component({ components: services, resources: ['dashboard.yaml'] })],
+    ['dashboard.yaml', toYaml([dashboardConfig(namespace)])],
+    ...services.flatMap((service): [string, string][] => [
+      [`${service}/kustomization.yaml`, component({ resources: ['monitoring.yaml'] })],
+      [`${service}/monitoring.yaml`, toYaml(monitoring(namespace, service))],
+    ]),
+  ];
 }
 
 function kustomization(resources: readonly string[]): string {

@@ -10,6 +10,7 @@ export interface AdmissionRequest {
   readonly subResource?: string;
   readonly namespace?: string;
   readonly operation?: string;
+  readonly dryRun?: boolean;
   readonly object?: unknown;
 }
 

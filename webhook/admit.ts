@@ -3,6 +3,7 @@ import type { AdmissionRequest, AdmissionResponse } from './admission-review.ts'
 import type { AnnotationSettings } from './annotations.ts';
 import { isLeftAlone, mutatePod } from './mutate-pod.ts';
 import { type Pod, readPod, serviceAccountNameOf } from './pod.ts';
+import { deniedReport, type PodReport, unknownAccountReport, unseenReport } from './pod-report.ts';
 import type { ServiceAccountSource } from './service-accounts.ts';
 
 export type AdmissionResult = 'injected' | 'unchanged' | 'denied' | 'error';
@@ -14,6 +15,8 @@ export interface Admission {
   /** Why nothing was done, or what was; a constant text. */
   readonly reason: string;
   readonly problems?: readonly Problem[];
+  /** What the Pod's owner should know. */
+  readonly report?: PodReport;
 }
 
 /**
@@ -34,15 +37,21 @@ export async function admit(
   const namespace = printable(request.namespace || pod.metadata?.namespace || 'default');
   const name = serviceAccountNameOf(pod.spec);
   const lookup = await serviceAccounts.get(namespace, name);
+  const object = `Pod ${namespace}/${podName(pod)}`;
   if (!lookup.found) {
     const warning = `ServiceAccount ${quote(`${namespace}/${name}`)} was not found; podpass adds nothing to this Pod`;
-    return unchanged('the ServiceAccount was not found', [warning]);
+    const admission = unchanged('the ServiceAccount was not found', [warning]);
+    // Without it only the Pod itself can have asked.
+    const { tokens, problems } = mutatePod(pod, object, undefined, settings);
+    return tokens.length + problems.length === 0
+      ? admission
+      : { ...admission, report: unknownAccountReport(object, `ServiceAccount ${namespace}/${printable(name)}`) };
   }
   const serviceAccount = {
     object: `ServiceAccount ${namespace}/${name}`,
     annotations: lookup.serviceAccount.annotations,
   };
-  const mutation = mutatePod(pod, `Pod ${namespace}/${podName(pod)}`, serviceAccount, settings);
+  const mutation = mutatePod(pod, object, serviceAccount, settings);
   const warnings = mutation.warnings.map(fitWarning);
   if (mutation.problems.length > 0) {
     const message = describeAll(mutation.problems);
@@ -51,14 +60,17 @@ export async function admit(
       result: 'denied',
       reason: 'problems',
       problems: mutation.problems,
+      report: deniedReport(mutation.problems),
     };
   }
-  if (mutation.patch.length === 0) return unchanged('nothing to add', warnings);
+  const report = mutation.unseen === 0 ? {} : { report: unseenReport(object, mutation.unseen, { namespace, name }) };
+  if (mutation.patch.length === 0) return { ...unchanged('nothing to add', warnings), ...report };
   const tokens = Object.fromEntries(mutation.tokens.map(({ name: token, audience }) => [token, audience]));
   return {
     response: { allowed: true, patch: mutation.patch, warnings, auditAnnotations: { tokens: JSON.stringify(tokens) } },
     result: 'injected',
     reason: 'tokens added',
+    ...report,
   };
 }
 

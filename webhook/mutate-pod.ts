@@ -11,11 +11,13 @@ export interface Mutation {
   readonly patch: readonly AddOperation[];
   /** The tokens that at least one container sees. */
   readonly tokens: readonly Token[];
+  /** How many tokens are asked for that no container sees. */
+  readonly unseen: number;
   readonly problems: readonly Problem[];
   readonly warnings: readonly string[];
 }
 
-const NOTHING: Mutation = { patch: [], tokens: [], problems: [], warnings: [] };
+const NOTHING: Mutation = { patch: [], tokens: [], unseen: 0, problems: [], warnings: [] };
 
 /** True for a Pod that is left alone whatever its ServiceAccount says, so that nobody needs to look that up. */
 export function isLeftAlone(pod: Pod, annotationPrefix: string): boolean {
@@ -44,7 +46,8 @@ export function mutatePod(
   const problems = [...reading.problems, ...plan.problems];
   const warnings = [...reading.warnings, ...plan.warnings];
   if (problems.length > 0) return { ...NOTHING, problems, warnings };
-  return { patch: patchOf(pod, plan, injectedKey), tokens: plan.tokens, problems, warnings };
+  const unseen = reading.tokens.length - plan.tokens.length;
+  return { patch: patchOf(pod, plan, injectedKey), tokens: plan.tokens, unseen, problems, warnings };
 }
 
 /** What the API server allows, too: apimachinery/pkg/api/validation/objectmeta.go, TotalAnnotationSizeLimitB. */

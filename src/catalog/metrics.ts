@@ -41,6 +41,11 @@ export const metricRows = {
     help: 'ServiceAccounts looked up, by where the answer came from.',
     labels: { source: ['cache', 'live', 'not_found', 'error'] },
   },
+  podpass_service_account_cache_last_update_timestamp_seconds: {
+    type: 'gauge',
+    service: 'webhook',
+    help: 'When the API server last sent anything for the ServiceAccount cache, in Unix time; 0 before the first time.',
+  },
   podpass_api_server_connected: {
     type: 'gauge',
     service: 'webhook',
@@ -50,6 +55,17 @@ export const metricRows = {
     type: 'gauge',
     service: 'webhook',
     help: "The API server's own audiences that were found and are refused; 0 while none of its sources has answered.",
+  },
+  podpass_events_total: {
+    type: 'counter',
+    service: 'webhook',
+    help: 'Events for the owners of Pods: written, suppressed as one like it was written a short time ago, dropped as there were too many, or failed.',
+    labels: { result: ['written', 'suppressed', 'dropped', 'failed'] },
+  },
+  podpass_certificate_not_before_timestamp_seconds: {
+    type: 'gauge',
+    service: 'both',
+    help: 'When the serving certificate began to be valid, in Unix time; 0 without one. With the next one it tells how late a renewal is.',
   },
   podpass_certificate_expiry_timestamp_seconds: {
     type: 'gauge',
@@ -77,6 +93,11 @@ export const metricRows = {
     type: 'gauge',
     service: 'discovery',
     help: 'When the key sources were last read without a fault, in Unix time; the oldest of them, 0 before all have been.',
+  },
+  podpass_key_source_poll_interval_seconds: {
+    type: 'gauge',
+    service: 'discovery',
+    help: 'How often the key sources are read, as it is set; an old reading is old by this measure.',
   },
   podpass_http_requests_total: {
     type: 'counter',

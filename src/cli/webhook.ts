@@ -1,7 +1,9 @@
+import { hostname } from 'node:os';
 import { followReservedAudiences } from '../../webhook/reserved-audiences.ts';
 import { startWebhook } from '../../webhook/server.ts';
 import { createServiceAccountCache, systemClock } from '../../webhook/service-accounts.ts';
 import type { CommandSettings } from '../catalog/commands.ts';
+import { createEventRecorder } from '../runtime/events.ts';
 import { createKubeClient, findNamespace, loadKubeConfig } from '../runtime/kube-client.ts';
 import { firstSignal, shutDown } from '../runtime/lifecycle.ts';
 import { createLogger } from '../runtime/logger.ts';
@@ -35,12 +37,25 @@ export async function runWebhook(settings: CommandSettings<'webhook'>, terminal:
       connected: (is) => metrics.set('podpass_api_server_connected', {}, is ? 1 : 0),
     },
   });
+  metrics.onExpose(() => {
+    const { stalenessMs } = serviceAccounts;
+    const heard = stalenessMs === undefined ? 0 : (Date.now() - stalenessMs) / 1000;
+    metrics.set('podpass_service_account_cache_last_update_timestamp_seconds', {}, heard);
+  });
+  const events = createEventRecorder({
+    client,
+    reporter: { controller: `${settings.annotationPrefix}/webhook`, instance: hostname() },
+    clock: systemClock,
+    count: (result) => metrics.count('podpass_events_total', { result }),
+    log,
+  });
   let reserved: ReadonlySet<string> = new Set(settings.reservedAudiences);
   const webhook = await startWebhook({
     settings,
     reservedAudiences: () => reserved,
     serviceAccounts,
     synced: () => serviceAccounts.hasSynced,
+    events,
     uncertified: () => managed?.unready() ?? [],
     pair: pair ?? 'later',
     address: settings.bindAddress,
@@ -60,8 +75,10 @@ export async function runWebhook(settings: CommandSettings<'webhook'>, terminal:
 
   await shutDown(webhook, await signal, settings.shutdownDelay, log);
   search.stop();
+  const told = events.stop();
   followed?.stop();
   await managed?.stop();
+  await told;
   await serviceAccounts.stop();
   client.close();
   return 0;

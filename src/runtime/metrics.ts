@@ -19,6 +19,8 @@ export interface Metrics {
 export function createMetrics(service: 'webhook' | 'discovery'): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
+  // Gauges, though they are named like counters; each is the sum of another one.
+  for (const what of ['handles', 'requests', 'resources']) registry.removeSingleMetric(`nodejs_active_${what}_total`);
   const refreshers: (() => void)[] = [];
   const counters = new Map<string, Counter>();
   const gauges = new Map<string, Gauge>();

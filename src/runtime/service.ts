@@ -1,4 +1,5 @@
 import type { RequestListener } from 'node:http';
+import { type Check, check } from './check.ts';
 import type { Drainable } from './lifecycle.ts';
 import { type Listener, type ListenerOptions, listen } from './listener.ts';
 import type { Metrics } from './metrics.ts';
@@ -12,8 +13,8 @@ export interface ServiceOptions {
   /** The port of /metrics, /healthz and /readyz, in plain HTTP. */
   readonly metricsPort: number;
   readonly metrics: Metrics;
-  /** Why the service is not ready; empty where it is. Being shut down comes on top. */
-  readonly unready: () => readonly string[];
+  /** What it needs in order to be ready, at this moment. Not being shut down comes on top. */
+  readonly checks: () => readonly Check[];
   /** HTTPS with this pair, or with the one of `usePair` later; without it HTTP. */
   readonly pair?: TlsPair | 'later' | undefined;
 }
@@ -28,20 +29,22 @@ export interface Service extends Drainable {
 
 /** Starts to listen on both ports. Throws a Failure, and leaves nothing open, where it cannot. */
 export async function startService(options: ServiceOptions): Promise<Service> {
-  const { handler, address, port, metricsPort, metrics, unready, pair } = options;
+  const { handler, address, port, metricsPort, metrics, checks, pair } = options;
   let draining = false;
   const main = await listen({ handler, address, port, ...(pair === undefined ? {} : { tls: pair }) });
-  const reasons = () => [...(draining ? ['shutting down'] : []), ...unready()];
-  const status = await listenOrClose(main, { handler: createStatusApp(metrics, reasons), address, port: metricsPort });
-  const noteExpiry = ({ notAfter }: TlsPair) =>
+  const all = () => [check('shutdown', !draining, 'shutting down'), ...checks()];
+  const status = await listenOrClose(main, { handler: createStatusApp(metrics, all), address, port: metricsPort });
+  const noteValidity = ({ notBefore, notAfter }: TlsPair) => {
+    metrics.set('podpass_certificate_not_before_timestamp_seconds', {}, notBefore / 1000);
     metrics.set('podpass_certificate_expiry_timestamp_seconds', {}, notAfter / 1000);
-  if (pair !== undefined && pair !== 'later') noteExpiry(pair);
+  };
+  if (pair !== undefined && pair !== 'later') noteValidity(pair);
   return {
     port: main.port,
     metricsPort: status.port,
     usePair(next) {
       main.usePair(next);
-      noteExpiry(next);
+      noteValidity(next);
     },
     drain() {
       draining = true;

@@ -1,8 +1,16 @@
 import type { RequestListener, ServerResponse } from 'node:http';
+import { type Check, check } from './check.ts';
 import type { Metrics } from './metrics.ts';
 
-/** `/metrics`, `/healthz` and `/readyz` over plain HTTP. `unready` gives the reasons why the service is not ready. */
-export function createStatusApp(metrics: Metrics, unready: () => readonly string[]): RequestListener {
+/** That it answers is all that /healthz is about. */
+const PING = check('ping', true, '');
+
+/**
+ * `/metrics`, `/healthz` and `/readyz` over plain HTTP. `checks` says what the service needs in order to be ready; it is
+ * asked at each request and must not wait for anything. `?verbose` lists the checks, in the words of the API server:
+ * https://kubernetes.io/docs/reference/using-api/health-checks/
+ */
+export function createStatusApp(metrics: Metrics, checks: () => readonly Check[]): RequestListener {
   // All who ask meanwhile get the same: a flood of scrapes must not take the time of Pod creations.
   let exposing: ReturnType<Metrics['expose']> | undefined;
   const expose = () => {
@@ -16,14 +24,17 @@ export function createStatusApp(metrics: Metrics, unready: () => readonly string
       response.setHeader('Allow', 'GET, HEAD');
       return send(response, 405, 'only GET and HEAD\n');
     }
-    switch ((request.url ?? '').split('?')[0]) {
+    const [path = '', query] = (request.url ?? '').split('?');
+    const verbose = new URLSearchParams(query).has('verbose');
+    switch (path) {
       case '/healthz':
-        return send(response, 200, 'ok\n');
+        return send(response, 200, verbose ? listed('healthz', [PING]) : 'ok\n');
       case '/readyz': {
-        const reasons = unready();
-        return reasons.length === 0
-          ? send(response, 200, 'ok\n')
-          : send(response, 503, `not ready: ${reasons.join('; ')}\n`);
+        const all = checks();
+        const reasons = all.flatMap((each) => each.reasons);
+        const status = reasons.length === 0 ? 200 : 503;
+        if (verbose) return send(response, status, listed('readyz', [PING, ...all]));
+        return send(response, status, status === 200 ? 'ok\n' : `not ready: ${reasons.join('; ')}\n`);
       }
       case '/metrics':
         expose().then(
@@ -35,6 +46,14 @@ export function createStatusApp(metrics: Metrics, unready: () => readonly string
         return send(response, 404, 'only /metrics, /healthz and /readyz are here\n');
     }
   };
+}
+
+function listed(what: 'healthz' | 'readyz', checks: readonly Check[]): string {
+  const lines = checks.map(({ name, reasons }) =>
+    reasons.length === 0 ? `[+]${name} ok` : `[-]${name} failed: ${reasons.join('; ')}`,
+  );
+  const passed = checks.every(({ reasons }) => reasons.length === 0);
+  return `${[...lines, `${what} check ${passed ? 'passed' : 'failed'}`].join('\n')}\n`;
 }
 
 function send(response: ServerResponse, status: number, text: string, contentType = 'text/plain; charset=utf-8'): void {

@@ -9,7 +9,8 @@ import type { Log } from '../log.ts';
 export interface TlsPair {
   readonly cert: string;
   readonly key: string;
-  /** When the leaf expires, in epoch milliseconds. */
+  /** When the leaf begins to be valid, and when it expires, in epoch milliseconds. */
+  readonly notBefore: number;
   readonly notAfter: number;
 }
 
@@ -63,7 +64,7 @@ export function checkPair({ cert, key }: Texts, certFile: string, keyFile: strin
     throw new Failure(`the key in ${keyFile} is not the key of the first certificate in ${certFile}`);
   }
   attempt(`${certFile} and ${keyFile} cannot be used for TLS`, () => createSecureContext({ cert, key }));
-  return { cert, key, notAfter: Date.parse(leaf.validTo) };
+  return { cert, key, notBefore: Date.parse(leaf.validFrom), notAfter: Date.parse(leaf.validTo) };
 }
 
 /** The error of OpenSSL is left out: it says no more, and it may quote what it read. */

@@ -1,5 +1,5 @@
 /**
- * Finds or builds what the cluster tests run: kube-apiserver, etcd, the Go verifier, Kustomize and Helm.
+ * Finds or builds what the cluster tests run: kube-apiserver, etcd, the Go verifier, Kustomize, Helm and promtool.
  *
  * Ready binaries in KUBEBUILDER_ASSETS win. Otherwise test/go is built once into a cache outside the
  * checkout, so that a fresh clone of the same versions starts at once.
@@ -22,6 +22,10 @@ export interface Binaries {
   /** They build what is in manifests/. */
   kustomize: string;
   helm: string;
+  /** It judges alerts, queries and expositions. */
+  promtool: string;
+  /** The folder with the CRDs of the Prometheus operator. */
+  operatorCrds: string;
 }
 export type ControlPlaneBinaries = Binaries | { ok: false; reason: string };
 
@@ -48,7 +52,8 @@ export async function controlPlaneBinaries(log: Log = toStderr): Promise<Control
     }
     const go = await goRelease();
     const servers = assets ?? (await buildControlPlane(go, log));
-    return { ok: true, ...servers, verify: await buildVerifier(go, log), ...(await buildManifestTools(go, log)) };
+    const tools = { ...(await buildManifestTools(go, log)), ...(await buildPrometheusTools(go, log)) };
+    return { ok: true, ...servers, verify: await buildVerifier(go, log), ...tools };
   } catch (error) {
     if (error instanceof Unavailable) return { ok: false, reason: error.message };
     throw error;
@@ -144,10 +149,34 @@ async function buildManifestTools(go: GoRelease, log: Log): Promise<{ kustomize:
   return { kustomize: join(folder, 'kustomize'), helm: join(folder, 'helm') };
 }
 
+async function buildPrometheusTools(go: GoRelease, log: Log): Promise<{ promtool: string; operatorCrds: string }> {
+  const module = join(moduleFolder, 'prometheus');
+  const tools = { ...go, ...(await moduleFiles(module)) };
+  // Without the clients of clouds, which only find what to scrape.
+  const target = {
+    name: 'promtool',
+    source: 'github.com/prometheus/prometheus/cmd/promtool',
+    ldflags: '-s -w',
+    tags: 'remove_all_sd',
+  };
+  const hint = 'first run only, about 5 minutes on 2 cores';
+  const folder = await cachedBuild('prometheus-tools', tools, log, hint, [target], '', module);
+  const operator = 'github.com/prometheus-operator/prometheus-operator';
+  let downloaded: { Dir: string };
+  try {
+    downloaded = JSON.parse(await run('go', ['mod', 'download', '-json', operator], {}, { cwd: module }).done);
+  } catch (error) {
+    throw new Unavailable(`the CRDs of the Prometheus operator cannot be had: ${messageOf(error)}`);
+  }
+  const operatorCrds = join(downloaded.Dir, 'example/prometheus-operator-crd');
+  return { promtool: join(folder, 'promtool'), operatorCrds };
+}
+
 interface Target {
   name: string;
   source: string;
   ldflags: string;
+  tags?: string;
 }
 
 /**
@@ -239,6 +268,7 @@ async function goBuild(
   log(`building ${target.name} (${hint})`);
   const progress = setInterval(() => log(`building ${target.name}: ${elapsed()}`), progressMs);
   const args = ['build', '-mod=readonly', '-trimpath', '-buildvcs=false', '-ldflags', target.ldflags];
+  if (target.tags !== undefined) args.push('-tags', target.tags);
   try {
     // Without cgo the result depends on no compiler and library of this machine. A process group of its
     // own, because "go build" alone would leave its compilers behind when it is killed.

@@ -56,6 +56,7 @@ describeCluster('managed certificates', () => {
     await cluster.expect('POST', `${inNamespace}/rolebindings`, { metadata, roleRef, subjects });
     await cluster.grant(NAMESPACE, 'webhook', [
       { verbs: ['get', 'list', 'watch'], apiGroups: [''], resources: ['serviceaccounts'] },
+      { verbs: ['create'], apiGroups: ['events.k8s.io'], resources: ['events'] },
       {
         ...clusterRole,
         verbs: [...clusterRole.verbs],

@@ -1,10 +1,11 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { parseAllDocuments } from 'yaml';
+import { parseAllDocuments, stringify } from 'yaml';
 import { allObjects, installationFiles } from '../../src/cli/manifests/installation.ts';
+import { dashboardConfig, monitoring } from '../../src/cli/manifests/monitoring.ts';
 import type { Installation, KubeObject } from '../../src/cli/manifests/object.ts';
 import { idOf } from '../../src/cli/manifests/text.ts';
 import { DEFAULT_IMAGE } from '../../src/cli/manifests.ts';
@@ -28,7 +29,7 @@ const read = (text: string): ById =>
 const withoutNamespace = (objects: readonly KubeObject[]) => byId(objects.filter(({ kind }) => kind !== 'Namespace'));
 
 async function kustomize(path: string): Promise<ById> {
-  const ran = await runProgram(clusterBinaries().kustomize, ['build', join(folder, path)]);
+  const ran = await runProgram(clusterBinaries().kustomize, ['build', resolve(folder, path)]);
   expect(ran).toMatchObject({ code: 0, stderr: '' });
   return read(ran.stdout);
 }
@@ -39,6 +40,12 @@ async function helm(args: string[], home: string) {
 }
 
 describeCluster('manifests, built by Kustomize', () => {
+  let own: string;
+  beforeAll(() => {
+    own = realpathSync(mkdtempSync(join(tmpdir(), 'podpass-kustomize-')));
+  });
+  afterAll(() => rmSync(own, { recursive: true, force: true }));
+
   it('the base is what podpass prints', async () => {
     const printed = await podpass(['manifests']);
     expect(printed).toMatchObject({ code: 0, stderr: '' });
@@ -65,6 +72,27 @@ describeCluster('manifests, built by Kustomize', () => {
       expect(await kustomize(`overlays/${service}-only`)).toEqual(byId(objects));
     },
   );
+
+  it('the component monitoring adds to any of them what the Prometheus operator and Grafana take', async () => {
+    const monitored = [...monitoring('podpass', 'webhook'), ...monitoring('podpass', 'discovery')];
+    const page = dashboardConfig('podpass');
+    const at = relative(own, folder);
+    const build = async (resource: string, components: string[]) => {
+      const kustomization = {
+        resources: [join(at, resource)],
+        components: components.map((component) => join(at, 'overlays', component)),
+      };
+      writeFileSync(join(own, 'kustomization.yaml'), stringify(kustomization));
+      return kustomize(own);
+    };
+    expect(await build('base', ['monitoring'])).toEqual(byId([...allObjects(BASE), ...monitored, page]));
+    const overlay = await build('overlays/cert-manager', ['monitoring']);
+    expect(overlay).toEqual(byId([...allObjects({ ...BASE, tls: 'cert-manager' }), ...monitored, page]));
+    expect(Object.keys(await build('overlays/webhook-only', ['monitoring/webhook']))).toEqual(
+      expect.arrayContaining(monitoring('podpass', 'webhook').map(idOf)),
+    );
+    expect(JSON.stringify(await kustomize('base'))).not.toContain('monitoring.coreos.com');
+  });
 
   it('the overlay cert-manager takes the certificate from there, and gives back the rights for its own', async () => {
     const built = await kustomize('overlays/cert-manager');
@@ -115,6 +143,23 @@ describeCluster('the chart', () => {
     expect(await template('webhook.enabled=false')).toEqual(byId(Object.values(discovery).flat()));
   });
 
+  it('has the monitoring only where it is asked for, with the labels that are', async () => {
+    const added = async (...values: string[]) => {
+      const built = await template('monitoring.enabled=true', ...values);
+      const [before, after] = [new Set(Object.keys(await template(...values))), Object.entries(built)];
+      return Object.fromEntries(after.filter(([id]) => !before.has(id)));
+    };
+    const [webhook, discovery] = [monitoring('podpass', 'webhook'), monitoring('podpass', 'discovery')];
+    const page = dashboardConfig('podpass');
+    expect(await added()).toEqual(byId([...webhook, ...discovery, page]));
+    expect(await added('discovery.enabled=false')).toEqual(byId([...webhook, page]));
+    const labelled = Object.values(await added('monitoring.labels.release=prometheus'));
+    expect(labelled).toHaveLength(5);
+    for (const { metadata } of labelled) {
+      expect(metadata.labels).toMatchObject({ release: 'prometheus', 'app.kubernetes.io/name': 'podpass' });
+    }
+  });
+
   it('sets what its values say', async () => {
     const image = 'registry.example.com/podpass:9.8.7';
     const built = await template(
@@ -160,6 +205,8 @@ describeCluster('the chart', () => {
     'webhook.replicas=0',
     'webhook.args={--port=1}',
     'issuer=x y',
+    'monitoring.enabled=yes',
+    'monitoring.label.a=b',
   ])('refuses %s', async (value) => {
     const ran = await helm(['template', 'podpass', chart, '--set', value], home);
     expect([ran.code, ran.stderr]).toEqual([1, expect.stringContaining("don't meet the specifications of the schema")]);

@@ -1,6 +1,10 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { alertRows } from '../../src/catalog/alerts.ts';
 import { allObjects } from '../../src/cli/manifests/installation.ts';
+import { dashboardConfig, monitoring } from '../../src/cli/manifests/monitoring.ts';
 import type { KubeObject } from '../../src/cli/manifests/object.ts';
 import { idOf } from '../../src/cli/manifests/text.ts';
 import type { ApiResponse } from './api-client.ts';
@@ -98,6 +102,33 @@ describeCluster('the installation, on a real API server', () => {
     ]);
   });
 
+  it('takes what is there for the Prometheus operator, by its own CRDs', async () => {
+    const { operatorCrds } = clusterBinaries();
+    const path = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
+    for (const plural of ['podmonitors', 'prometheusrules']) {
+      const text = readFileSync(join(operatorCrds, `monitoring.coreos.com_${plural}.yaml`), 'utf8');
+      await cluster.expect('POST', path, parse(text));
+    }
+    const monitored = [...monitoring(OWN, 'webhook'), ...monitoring(OWN, 'discovery'), dashboardConfig(OWN)];
+    for (const object of monitored) {
+      const created = async () => {
+        const answer = await apply(object);
+        if (answer.status !== 404)
+          expect([idOf(object), answer.status, answer.body]).toMatchObject([idOf(object), 201, {}]);
+        return answer.status === 201 && answer.warnings.length === 0;
+      };
+      // A new kind is served a moment after its definition.
+      await until(idOf(object), created);
+    }
+    const [monitor] = monitored as (KubeObject & { spec: object })[];
+    const wrong = { ...monitor, spec: { ...monitor?.spec, podMetricEndpoints: [] } } as unknown as KubeObject;
+    const refused = await apply(wrong);
+    expect([refused.status >= 400, JSON.stringify(refused.body)]).toEqual([
+      true,
+      expect.stringContaining('podMetricEndpoints'),
+    ]);
+  });
+
   describe.each(['podpass-webhook', 'podpass-discovery'])('Pods of %s', (name) => {
     const [deployment] = objects.filter((object) => object.kind === 'Deployment' && object.metadata.name === name);
     const { template } = (deployment?.spec ?? {}) as { template: { metadata: object; spec: { containers: object[] } } };
@@ -151,6 +182,10 @@ describeCluster('the installation, on a real API server', () => {
         'webhook',
         on(verb, 'mutatingwebhookconfigurations', configuration),
       ]),
+      [true, 'webhook', on('create', 'events', { group: 'events.k8s.io', namespace: NAMESPACE })],
+      [false, 'webhook', on('patch', 'events', { group: 'events.k8s.io', namespace: NAMESPACE })],
+      [false, 'webhook', on('list', 'events', { group: 'events.k8s.io', namespace: NAMESPACE })],
+      [false, 'discovery', on('create', 'events', { group: 'events.k8s.io', namespace: OWN })],
       [false, 'webhook', on('get', 'secrets', { namespace: OWN, name: 'another' })],
       [false, 'webhook', on('list', 'secrets', { namespace: OWN })],
       [false, 'webhook', on('get', 'secrets', { ...mine, namespace: NAMESPACE })],
@@ -221,6 +256,21 @@ describeCluster('the installation, on a real API server', () => {
       expect((await apply(registeredAt(DEAD))).status).toBe(200);
       await until('the policy', async () => (await create({ annotations: asks })).status === 403);
       await until('the registration', async () => (await create({ labels: label })).status === 500);
+    });
+
+    it('the API server counts the calls that failed by the names that the alert goes by', async () => {
+      expectWebhook(await create({ labels: label }));
+      expectCreated(await create({}));
+      const text = await cluster.expect<string>('GET', '/metrics');
+      const expr = alertRows.PodpassWebhookNotReached.expr();
+      const selected = [...expr.matchAll(/(apiserver_\w+)\{name=~"([^"]+)"/g)];
+      expect(selected).toHaveLength(2);
+      for (const [, metric = '', name = ''] of selected) {
+        const lines = text.split('\n').filter((line) => line.startsWith(`${metric}{`));
+        const counted = lines.filter((line) => new RegExp(`^${name}$`).test(/\bname="([^"]*)"/.exec(line)?.[1] ?? ''));
+        const error = metric.includes('rejection') ? 'error_type="calling_webhook_error"' : 'type="admit"';
+        expect([metric, counted.filter((line) => line.includes(error)).length]).toEqual([metric, 1]);
+      }
     });
 
     it('a Pod with the label waits, whatever it asks for', async () => {

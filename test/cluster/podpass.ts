@@ -160,9 +160,12 @@ export function testCa(): TestCa {
 const namespace = 'podpass-system';
 const kubeconfigs = new WeakMap<ControlPlane, Map<string, Promise<string>>>();
 
-/** The webhook reads ServiceAccounts; what both read of the issuer is every ServiceAccount's right. */
+/** The webhook reads ServiceAccounts and writes events; what both read of the issuer is every ServiceAccount's right. */
 const rights = {
-  webhook: [{ verbs: ['get', 'list', 'watch'], apiGroups: [''], resources: ['serviceaccounts'] }],
+  webhook: [
+    { verbs: ['get', 'list', 'watch'], apiGroups: [''], resources: ['serviceaccounts'] },
+    { verbs: ['create'], apiGroups: ['events.k8s.io'], resources: ['events'] },
+  ],
   discovery: [],
 };
 

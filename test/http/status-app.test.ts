@@ -2,16 +2,19 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { metricRows } from '../../src/catalog/metrics.ts';
+import { type Check, check } from '../../src/runtime/check.ts';
 import { createMetrics, type Metrics } from '../../src/runtime/metrics.ts';
 import { createStatusApp } from '../../src/runtime/status-app.ts';
 
 let server: Server;
 let metrics: Metrics;
 let reasons: string[];
+let others: Check[];
 beforeEach(async () => {
   reasons = [];
+  others = [];
   metrics = createMetrics('webhook');
-  server = createServer(createStatusApp(metrics, () => reasons));
+  server = createServer(createStatusApp(metrics, () => [...others, { name: 'service-account-cache', reasons }]));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
 });
 afterEach(async () => {
@@ -27,7 +30,6 @@ async function ask(path: string, method = 'GET') {
 test('/healthz is 200, even where it is not ready', async () => {
   reasons = ['starting'];
   expect(await ask('/healthz')).toMatchObject({ status: 200, text: 'ok\n' });
-  expect(await ask('/healthz?verbose')).toMatchObject({ status: 200 });
 });
 
 test('/readyz is 200 without reasons against it, else 503 with all of them', async () => {
@@ -36,6 +38,24 @@ test('/readyz is 200 without reasons against it, else 503 with all of them', asy
   expect(await ask('/readyz')).toMatchObject({ status: 503, text: expect.stringMatching(/shutting down.*no cache/) });
   reasons = [];
   expect(await ask('/readyz')).toMatchObject({ status: 200 });
+});
+
+test('?verbose lists the checks in the words of the API server, with the same status', async () => {
+  others = [check('shutdown', true, 'shutting down')];
+  expect(await ask('/readyz?verbose')).toMatchObject({
+    status: 200,
+    text: '[+]ping ok\n[+]shutdown ok\n[+]service-account-cache ok\nreadyz check passed\n',
+  });
+  reasons = ['not read yet', 'nor asked'];
+  for (const query of ['verbose', 'verbose=', 'a=b&verbose=1']) {
+    const { status, headers, text } = await ask(`/readyz?${query}`);
+    expect([status, headers.get('content-type')]).toEqual([503, 'text/plain; charset=utf-8']);
+    expect(text).toBe(
+      '[+]ping ok\n[+]shutdown ok\n[-]service-account-cache failed: not read yet; nor asked\nreadyz check failed\n',
+    );
+  }
+  expect(await ask('/readyz?quiet')).toMatchObject({ status: 503, text: 'not ready: not read yet; nor asked\n' });
+  expect(await ask('/healthz?verbose')).toMatchObject({ status: 200, text: '[+]ping ok\nhealthz check passed\n' });
 });
 
 test('/metrics has every metric of the catalog for this service, counters at 0', async () => {

@@ -18,10 +18,10 @@ const SECRET = 'eyJhbGciOiJSUzI1NiJ9.not-for-the-log';
 const SETTINGS = { annotationPrefix: 'podpass.dev', mountPath: '/tokens', tokenExpiration: 3600 };
 
 let ca: CertifiedKey;
-let pair: CertifiedKey & { notAfter: number };
+let pair: CertifiedKey & { notBefore: number; notAfter: number };
 beforeAll(() => {
   ca = testCa();
-  pair = { ...serverCertificate(ca), notAfter: Date.now() + 3_600_000 };
+  pair = { ...serverCertificate(ca), notBefore: Date.now(), notAfter: Date.now() + 3_600_000 };
 });
 
 let service: Service;
@@ -74,7 +74,7 @@ async function restart(maxBody: number, maxInFlight: number): Promise<void> {
     log,
     bodies: createBodyReader(maxBody, maxInFlight),
   });
-  service = await startService({ ...listening(), handler, unready: () => [] });
+  service = await startService({ ...listening(), handler, checks: () => [] });
 }
 
 interface Reply {
@@ -527,7 +527,7 @@ describe('a connection', () => {
   test('uses a new pair from its next handshake on', async () => {
     const next = testCa();
     await alive();
-    service.usePair({ ...serverCertificate(next), notAfter: 2_000_000_000_000 });
+    service.usePair({ ...serverCertificate(next), notBefore: 1_900_000_000_000, notAfter: 2_000_000_000_000 });
     await alive();
     agent.destroy();
     agent = new Agent({ ca: next.cert });

@@ -4,8 +4,9 @@ import { startDiscovery } from '../../discovery/server.ts';
 import { silentLog } from '../../src/log.ts';
 import { createMetrics } from '../../src/runtime/metrics.ts';
 import { sleep } from '../../src/sleep.ts';
+import { published, rsa } from './key-material.ts';
 
-function service(issuer: (signal: AbortSignal) => Promise<string>, source: KeySource) {
+function service(issuer: string | ((signal: AbortSignal) => Promise<string>), source: KeySource) {
   return startDiscovery({
     issuer,
     sources: [source],
@@ -31,7 +32,33 @@ test('until the issuer is known, every path is 503, and the service is not ready
     retry: '5',
     cors: '*',
   });
-  expect((await fetch(`http://127.0.0.1:${started.metricsPort}/readyz`)).status).toBe(503);
+  const verbose = await fetch(`http://127.0.0.1:${started.metricsPort}/readyz?verbose`);
+  expect([verbose.status, await verbose.text()]).toEqual([
+    503,
+    '[+]ping ok\n[+]shutdown ok\n[-]issuer failed: the issuer is not known yet\nreadyz check failed\n',
+  ]);
+  const metrics = await (await fetch(`http://127.0.0.1:${started.metricsPort}/metrics`)).text();
+  for (const line of [
+    'podpass_keys{state="published"} 0',
+    'podpass_key_source_last_success_timestamp_seconds 0',
+    'podpass_key_source_poll_interval_seconds 0.02',
+  ])
+    expect(metrics).toContain(`${line}\n`);
+  await started.stop(100);
+});
+
+test('/readyz?verbose has a check for the documents of the issuer, and one for being shut down', async () => {
+  const keys = { keys: [published(rsa())], refused: [] };
+  let read = async () => ({ ...keys, keys: [] as typeof keys.keys });
+  const started = await service('https://issuer.example.com/a', { name: 'files', read: () => read() });
+  const ask = async () => (await fetch(`http://127.0.0.1:${started.metricsPort}/readyz?verbose`)).text();
+  expect(await ask()).toContain('[+]issuer ok\n[-]documents of https://issuer.example.com/a failed: a key source');
+  read = async () => keys;
+  const ready =
+    '[+]ping ok\n[+]shutdown ok\n[+]issuer ok\n[+]documents of https://issuer.example.com/a ok\nreadyz check passed\n';
+  await expect.poll(ask).toBe(ready);
+  started.drain();
+  expect(await ask()).toContain('[-]shutdown failed: shutting down\n[+]issuer ok');
   await started.stop(100);
 });
 

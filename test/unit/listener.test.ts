@@ -11,7 +11,7 @@ const key = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
 const now = Date.now();
 const validity = { notBefore: now - 60_000, notAfter: now + 3_600_000 };
 const pair = createCa({ key, commonName: 'test', serial: randomBytes(16), ...validity });
-const tls = { ...pair, notAfter: validity.notAfter };
+const tls = { ...pair, ...validity };
 
 test('a connection that never begins its TLS handshake does not hold up the end', async () => {
   const listener = await listen({ handler: () => {}, address: '127.0.0.1', port: 0, tls });

@@ -157,7 +157,7 @@ describe.each(['managed', 'cert-manager'] as const)('manifests with a certificat
         ({ resources, resourceNames = ['*'], verbs }) => `${object.kind}: ${verbs} ${resources} ${resourceNames}`,
       );
     });
-    const always = ['ClusterRole: get,list,watch serviceaccounts *'];
+    const always = ['ClusterRole: get,list,watch serviceaccounts *', 'ClusterRole: create events *'];
     const managed = [
       'ClusterRole: get,list,watch,patch mutatingwebhookconfigurations podpass',
       'Role: get,list,watch,update secrets podpass-webhook-tls',

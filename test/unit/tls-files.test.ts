@@ -43,9 +43,11 @@ const encrypted = (key: string) =>
   createPrivateKey(key).export({ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'x' }).toString();
 
 describe('a pair', () => {
-  test('is read with the time of its end', async () => {
+  test('is read with the times of its beginning and its end', async () => {
     await write(one);
-    expect(await readPair(certFile, keyFile)).toEqual({ ...one, notAfter: EXPIRY });
+    const pair = await readPair(certFile, keyFile);
+    expect(pair).toEqual({ ...one, notBefore: expect.any(Number), notAfter: EXPIRY });
+    expect(Math.abs(Date.now() - pair.notBefore)).toBeLessThan(2 * 3_600_000);
   });
 
   test('may be a chain, leaf first', async () => {

@@ -51,7 +51,7 @@ export async function createDevelopmentIssuer(): Promise<DevelopmentIssuer> {
   return {
     publicKey: publicKey.export({ type: 'spki', format: 'pem' }).toString(),
     ca,
-    server: { ...certified, notAfter: validity.notAfter },
+    server: { ...certified, ...validity },
     // The claims of kubernetes/pkg/serviceaccount/claims.go.
     mint({ issuer, namespace, serviceAccount, pod, audience, expirationSeconds }) {
       const now = Math.floor(Date.now() / 1000);

@@ -9,6 +9,8 @@ export function webhookRights(installation: Installation): KubeObject[] {
   const name = names.webhook;
   const managed = tls === 'managed';
   const serviceAccounts = { apiGroups: [''], resources: ['serviceaccounts'], verbs: ['get', 'list', 'watch'] };
+  // Reports on the owners of Pods, which are in any namespace (src/runtime/events.ts).
+  const events = { apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create'] };
   const caBundle = { ...registrations, resourceNames: [names.registration], verbs: ['get', 'list', 'watch', 'patch'] };
   const certificate = {
     apiGroups: [''],
@@ -22,7 +24,7 @@ export function webhookRights(installation: Installation): KubeObject[] {
       apiVersion: `${group}/v1`,
       kind: 'ClusterRole',
       metadata: metadataOf('webhook', name),
-      rules: managed ? [serviceAccounts, caBundle] : [serviceAccounts],
+      rules: managed ? [serviceAccounts, events, caBundle] : [serviceAccounts, events],
     },
     binding(installation, 'webhook', 'ClusterRole', name),
     issuerDiscovery(installation, 'webhook'),

@@ -1,0 +1,12 @@
+/** One thing that a service needs in order to be ready. */
+export interface Check {
+  /** As `/readyz?verbose` names it. */
+  readonly name: string;
+  /** Why it is not fulfilled; empty where it is. */
+  readonly reasons: readonly string[];
+}
+
+/** A check with one reason at most. */
+export function check(name: string, ok: boolean, reason: string): Check {
+  return { name, reasons: ok ? [] : [reason] };
+}
