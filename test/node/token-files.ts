@@ -7,13 +7,7 @@ import { IMAGE, type Installed } from './installed.ts';
 
 const NAMESPACE = 'readers';
 const TOKENS = '/var/run/secrets/podpass.dev/tokens';
-const ANNOTATIONS = {
-  'podpass.dev/audiences': 'vault',
-  'podpass.dev/audience.api': 'https://api.example.com',
-  'podpass.dev/containers.api': 'app init sidecar',
-  'podpass.dev/env.api': 'API_TOKEN_FILE',
-  'podpass.dev/skip-containers': 'stranger',
-};
+const VAULT = { 'podpass.dev/audiences': 'vault' };
 
 interface TokenFile {
   mode: string;
@@ -42,7 +36,7 @@ const as = (runAsUser: number) => ({ securityContext: { runAsUser } });
 
 export function describeTokenFiles(installed: () => Installed): void {
   describe('the processes of a Pod', () => {
-    const create = async (name: string, spec: object, annotations: object = ANNOTATIONS) => {
+    const create = async (name: string, spec: object, annotations: object = VAULT) => {
       const { cluster } = installed().node;
       const pod = { metadata: { name, annotations }, spec: { restartPolicy: 'Never', ...spec } };
       const { status, body } = await cluster.createPod(NAMESPACE, pod);
@@ -75,13 +69,21 @@ export function describeTokenFiles(installed: () => Installed): void {
     });
 
     it('see their own tokens and no others: init containers, native sidecars, containers', async () => {
-      await create('all-kinds', {
+      const annotations = {
+        ...VAULT,
+        'podpass.dev/audience.api': 'https://api.example.com',
+        'podpass.dev/containers.api': 'app init sidecar',
+        'podpass.dev/env.api': 'API_TOKEN_FILE',
+        'podpass.dev/skip-containers': 'stranger',
+      };
+      const spec = {
         initContainers: [
           reader('init'),
           reader('sidecar', { restartPolicy: 'Always', env: [{ name: 'STAY', value: 'yes' }] }),
         ],
         containers: [reader('app'), reader('db'), reader('stranger')],
-      });
+      };
+      await create('all-kinds', spec, annotations);
       for (const container of ['init', 'app', 'sidecar']) {
         const found = await seenBy('all-kinds', container);
         expect(Object.keys(filesOf(found))).toEqual(['api', 'vault']);

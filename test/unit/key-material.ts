@@ -13,26 +13,21 @@ export interface KeyPair {
  * By way of PEM: Node 20 stands still for ever when it collects the leftovers of a key's generation while it exports
  * that very key as a JWK, as both take the same lock.
  */
-const encodings = {
-  publicKeyEncoding: { type: 'spki', format: 'pem' },
-  privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
-} as const;
-
-const read = (pair: { readonly publicKey: string; readonly privateKey: string }): KeyPair => ({
-  publicKey: createPublicKey(pair.publicKey),
-  privateKey: createPrivateKey(pair.privateKey),
+const read = ({ publicKey, privateKey }: KeyPair): KeyPair => ({
+  publicKey: createPublicKey(pem({ publicKey })),
+  privateKey: createPrivateKey(privateKey.export({ type: 'pkcs8', format: 'pem' })),
 });
 
 export function rsa(modulusLength = 2048, publicExponent = 65_537): KeyPair {
-  return read(generateKeyPairSync('rsa', { modulusLength, publicExponent, ...encodings }));
+  return read(generateKeyPairSync('rsa', { modulusLength, publicExponent }));
 }
 
 export function ec(namedCurve = 'P-256'): KeyPair {
-  return read(generateKeyPairSync('ec', { namedCurve, ...encodings }));
+  return read(generateKeyPairSync('ec', { namedCurve }));
 }
 
 export function ed25519(): KeyPair {
-  return read(generateKeyPairSync('ed25519', encodings));
+  return read(generateKeyPairSync('ed25519'));
 }
 
 export function spki(key: KeyObject): Buffer {
