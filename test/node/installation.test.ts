@@ -3,7 +3,7 @@ import { until } from '../cluster/podpass.ts';
 import { goOidc, jose } from '../cluster/verifiers.ts';
 import { describeFaults } from './faults.ts';
 import { IMAGE, Installed, type Pod } from './installed.ts';
-import { describeNode } from './suite.ts';
+import { describeNode, nodeParts } from './suite.ts';
 import { describeRenewal, describeTokenFiles } from './token-files.ts';
 import { describeUpgrade } from './upgrade.ts';
 
@@ -16,7 +16,7 @@ describeNode('an installation on a node', () => {
   const get = () => installed;
 
   beforeAll(async () => {
-    installed = await Installed.prepare();
+    installed = await Installed.prepare(nodeParts());
     const { cluster } = installed.node;
     await cluster.createNamespace(NAMESPACE, { labels: { 'pod-security.kubernetes.io/enforce': 'restricted' } });
     await cluster.createServiceAccount(NAMESPACE, 'web', {
@@ -46,6 +46,17 @@ describeNode('an installation on a node', () => {
     it('would change nothing when it is applied again', async () => {
       const { code, stdout, stderr } = await installed.kubectl('diff', 'base');
       expect([code, stdout, stderr]).toEqual([0, '', '']);
+    });
+
+    it.each([
+      ['webhook', 9090, ['ping', 'shutdown', 'service-account-cache', 'certificate']],
+      ['discovery', 9091, ['ping', 'shutdown', 'issuer', 'documents of ISSUER']],
+    ] as const)('tells through the API server how %s is', async (service, port, checks) => {
+      const [pod] = await installed.podsOf(service);
+      const proxy = `/api/v1/namespaces/podpass/pods/${pod?.metadata.name}:${port}/proxy`;
+      const said = await installed.node.kubectlOk(['get', '--raw', `${proxy}/readyz?verbose`]);
+      const lines = checks.map((check) => `[+]${check.replace('ISSUER', installed.issuer)} ok`);
+      expect(said.trimEnd().split('\n')).toEqual([...lines, 'readyz check passed']);
     });
 
     it.each(['webhook', 'discovery'] as const)('runs %s without any right in the system', async (service) => {

@@ -4,7 +4,7 @@ import type { KubeObject } from '../cluster/control-plane.ts';
 import { podpass } from '../cluster/podpass.ts';
 import { freePort } from '../cluster/servers.ts';
 import { IssuerFront } from './issuer-front.ts';
-import { nodeParts } from './suite.ts';
+import type { NodeParts } from './parts.ts';
 import { type PodStatus, TestNode } from './test-node.ts';
 
 export const OWN = 'podpass';
@@ -26,8 +26,7 @@ export class Installed {
   }
 
   /** A node with the image, and nothing installed yet. */
-  static async prepare(): Promise<Installed> {
-    const { binaries, nodeBinaries, image } = nodeParts();
+  static async prepare({ binaries, nodeBinaries, image }: NodeParts): Promise<Installed> {
     const issuer = `https://localhost:${await freePort()}`;
     const node = await TestNode.start({ binaries, nodeBinaries, issuer });
     await node.importImage(image);

@@ -1,7 +1,6 @@
 /** What every test file on a node starts with. */
 import { describe, inject } from 'vitest';
-import type { Binaries } from '../cluster/binaries.ts';
-import type { NodeBinaries } from './binaries.ts';
+import type { NodeParts } from './parts.ts';
 import type {} from './vitest-global-setup.ts';
 
 /** A describe that is skipped where a node cannot run; the global setup has said why. */
@@ -10,12 +9,8 @@ export function describeNode(name: string, define: () => void): void {
 }
 
 /** For hooks and tests inside describeNode. */
-export function nodeParts(): NodeParts & { ok: true } {
+export function nodeParts(): NodeParts {
   const found = inject('nodeParts');
   if (!found.ok) throw new Error(found.reason);
   return found;
 }
-
-export type NodeParts =
-  | { ok: true; binaries: Binaries; nodeBinaries: NodeBinaries; image: string }
-  | { ok: false; reason: string };

@@ -218,7 +218,11 @@ export class TestNode {
 
   /** kubectl as its users have it, from this machine. */
   kubectl(args: string[], input = ''): Promise<Ran> {
-    return runProgram(join(this.#binaries.kubernetes, 'kubectl'), args, { input, env: this.kubectlEnv });
+    return runProgram(this.kubectlPath, args, { input, env: this.kubectlEnv });
+  }
+
+  get kubectlPath(): string {
+    return join(this.#binaries.kubernetes, 'kubectl');
   }
 
   get kubectlEnv(): Record<string, string> {
