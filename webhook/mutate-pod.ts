@@ -2,9 +2,11 @@ import type { Problem } from '../src/fault.ts';
 import type { AddOperation } from '../src/json-patch.ts';
 import { type AnnotationSettings, isOptedOut, readAnnotations, type Token } from './annotations.ts';
 import type { Annotated } from './effective-annotations.ts';
+import { tooManyAdditions } from './injection.ts';
 import { patchOf } from './patch.ts';
-import { planInjection } from './plan.ts';
+import { planInjections } from './plan.ts';
 import { containerPlaces, isMirror, type Pod } from './pod.ts';
+import { tokenInjection } from './token-injection.ts';
 
 export interface Mutation {
   /** Relative to the Pod; empty where nothing is to be added, and where there are problems. */
@@ -41,13 +43,16 @@ export function mutatePod(
   if (size > MAX_ANNOTATIONS) return { ...NOTHING, problems: [tooLarge(object, size)] };
   const reading = readAnnotations(annotated, serviceAccount, containers, settings);
   if (reading === undefined) return NOTHING;
-  const injectedKey = `${settings.annotationPrefix}/injected`;
-  const plan = planInjection(pod, object, reading, injectedKey);
-  const problems = [...reading.problems, ...plan.problems];
+  const own = tokenInjection(pod, reading);
+  const injections = own === undefined ? [] : [own];
+  const plan = planInjections(pod, object, injections, `${settings.annotationPrefix}/injected`);
+  const tooMany = own === undefined ? [tooManyAdditions(object)] : [];
+  const problems = [...reading.problems, ...tooMany, ...plan.problems];
   const warnings = [...reading.warnings, ...plan.warnings];
   if (problems.length > 0) return { ...NOTHING, problems, warnings };
-  const unseen = reading.tokens.length - plan.tokens.length;
-  return { patch: patchOf(pod, plan, injectedKey), tokens: plan.tokens, unseen, problems, warnings };
+  const tokens = reading.tokens.filter(({ containers: seenBy }) => seenBy.size > 0);
+  const unseen = reading.tokens.length - tokens.length;
+  return { patch: patchOf(pod, plan), tokens, unseen, problems, warnings };
 }
 
 /** What the API server allows, too: apimachinery/pkg/api/validation/objectmeta.go, TotalAnnotationSizeLimitB. */
