@@ -1,10 +1,9 @@
 import { isDeepStrictEqual } from 'node:util';
-import { isAtOrAbove, normalisePath } from '../src/codec.ts';
 import { type Problem, quote } from '../src/fault.ts';
+import { collisions, foreignMounts, foreignVolumes, hiddenMounts, type Wishes } from './conflicts.ts';
 import {
   type EnvVar,
   type Injection,
-  isSameVolume,
   MAX_ADDITIONS,
   sizeOf,
   tooManyAdditions,
@@ -51,13 +50,8 @@ export function planInjections(
   if (active.length === 0) return NOTHING;
   const size = active.reduce((sum, injection) => sum + sizeOf(injection), 0);
   if (size > MAX_ADDITIONS) return { ...NOTHING, problems: [tooManyAdditions(object)] };
-  const places = containerPlaces(pod.spec);
-  const wishes = new Map(places.map((place) => [keyOf(place), [] as Wish[]]));
-  for (const injection of active)
-    for (const { place, mounts, env } of injection.containers)
-      wishes.get(keyOf(place))?.push({ place, mounts, env, injection });
-  const wanted = [...wishes.values()];
-  const there = wanted.map((list) => compare(list, object, isWindows(pod.spec)));
+  const containers = wishesOf(pod, active);
+  const there = containers.map((each) => compare(each, object, isWindows(pod.spec)));
   const volumes = active.flatMap((injection) => injection.volumes.map((volume) => ({ volume, injection })));
   const present = new Set((pod.spec.volumes ?? []).map(({ name }) => name));
   const metadata = missingMetadata(pod, object, active);
@@ -71,39 +65,23 @@ export function planInjections(
     problems: [
       ...foreignVolumes(pod, object, volumes),
       ...there.flatMap(({ problems }) => problems),
-      ...collisions(wanted, object),
-      ...foreignMounts(wishes, places, object, active),
+      ...collisions(containers, object),
+      ...foreignMounts(containers, object, active),
       ...metadata.problems,
     ],
     warnings: [...there.flatMap(({ warnings }) => warnings), ...metadata.warnings],
   };
 }
 
-/** What an injection wants of one container. */
-type Wish = Injection['containers'][number] & { readonly injection: Injection };
-
-const keyOf = ({ list, index }: ContainerPlace) => `${list}/${index}`;
-
-// ---- what is there already -------------------------------------------------------------------------------------------
-
-/** Volumes of the Pod that have the name of one of ours and are another. */
-function foreignVolumes(
-  pod: Pod,
-  object: string,
-  wanted: readonly { readonly volume: Volume; readonly injection: Injection }[],
-): Problem[] {
-  const byName = new Map(wanted.map((each) => [each.volume.name, each]));
-  return (pod.spec.volumes ?? []).flatMap((volume, index) => {
-    const ours = byName.get(volume.name);
-    if (ours === undefined || isSameVolume(volume, ours.volume)) return [];
-    return {
-      object,
-      key: `spec.volumes[${index}].name`,
-      value: volume.name,
-      wrong: `is the name of the volume that ${ours.injection.by} adds, and this one is another`,
-      accepted: `another name for your volume, or exactly the volume that ${ours.injection.by} adds`,
-    };
-  });
+/** Every container of the Pod, and what is wanted of it. */
+function wishesOf(pod: Pod, injections: readonly Injection[]): Wishes[] {
+  const keyOf = ({ list, index }: ContainerPlace) => `${list}/${index}`;
+  const containers = new Map(
+    containerPlaces(pod.spec).map((place) => [keyOf(place), { place, wishes: [] as Wishes['wishes'][number][] }]),
+  );
+  for (const injection of injections)
+    for (const wish of injection.containers) containers.get(keyOf(wish.place))?.wishes.push({ ...wish, injection });
+  return [...containers.values()];
 }
 
 interface Comparison {
@@ -114,10 +92,7 @@ interface Comparison {
 }
 
 /** What a container lacks of what it is to have, and what is in the way. */
-function compare(wishes: readonly Wish[], object: string, windows: boolean): Comparison {
-  const [first] = wishes;
-  if (first === undefined) return { problems: [], warnings: [] };
-  const { place } = first;
+function compare({ place, wishes }: Wishes, object: string, windows: boolean): Comparison {
   const present = new Map((place.container.env ?? []).map((variable) => [variable.name, variable]));
   const mounts: VolumeMount[] = [];
   const env: EnvVar[] = [];
@@ -160,123 +135,6 @@ function keptVariables(
 /** The API server leaves an empty value out. */
 function writtenValue(variable: Variable): string | undefined {
   return variable.value ?? ('valueFrom' in variable ? undefined : '');
-}
-
-/** Other mounts of the container that our mount would hide: those at its path or below. */
-function hiddenMounts({ place, injection }: Wish, mount: VolumeMount, object: string, windows: boolean): Problem[] {
-  const { container } = place;
-  const at = `spec.${place.list}[${place.index}]`;
-  const others = [
-    ...(container.volumeMounts ?? []).map((other, index) => ({
-      ours: other.name === mount.name,
-      path: other.mountPath,
-      key: `${at}.volumeMounts[${index}].mountPath`,
-      what: `the mount of the volume ${quote(other.name)}`,
-    })),
-    ...(container.volumeDevices ?? []).map((other, index) => ({
-      ours: false,
-      path: other.devicePath,
-      key: `${at}.volumeDevices[${index}].devicePath`,
-      what: `the device ${quote(other.name)}`,
-    })),
-  ];
-  // A Windows Pod may write `C:\data` for `/data`.
-  const written = (path: string) => (windows ? path.replace(/^[A-Za-z]:/, '').replaceAll('\\', '/') : path);
-  const folder = mount.mountPath;
-  return others
-    .filter(({ ours, path }) => !ours && isAtOrAbove(folder, normalisePath(written(path))))
-    .map(({ path, what, key }) => {
-      const { folder: chosen } = injection;
-      if (chosen === undefined) {
-        const wrong = `equals or lies below ${quote(folder)}, where ${injection.by} mounts a volume in the container ${quote(container.name)}`;
-        return { object, key, value: path, wrong, accepted: `a path outside ${folder}` };
-      }
-      return {
-        object: chosen.object,
-        key: chosen.key,
-        value: folder,
-        wrong: `equals or lies above ${quote(path)}, ${what} in the container ${quote(container.name)}`,
-        accepted: 'a folder of its own for the tokens, which may lie inside another mount',
-      };
-    });
-}
-
-/** Mounts of our volumes that we would not add: elsewhere, writable, or in a container that must not see these tokens. */
-function foreignMounts(
-  wishes: ReadonlyMap<string, readonly Wish[]>,
-  places: readonly ContainerPlace[],
-  object: string,
-  injections: readonly Injection[],
-): Problem[] {
-  const owners = new Map(
-    injections.flatMap((injection) => injection.volumes.map(({ name }) => [name, injection] as const)),
-  );
-  return places.flatMap((place) =>
-    (place.container.volumeMounts ?? []).flatMap((present, index) => {
-      const owner = owners.get(present.name);
-      if (owner === undefined) return [];
-      const wish = wishes.get(keyOf(place))?.find(({ injection }) => injection === owner);
-      // Where a container is left out and mounts are the same everywhere, any container's is the one to compare with.
-      const allowed = wish ?? (owner.uniform ? owner.containers[0] : undefined);
-      if (allowed?.mounts.some((mount) => isDeepStrictEqual(present, mount))) return [];
-      const ours = allowed?.mounts.find(({ name }) => name === present.name) ?? wish?.mounts[0];
-      return {
-        object,
-        key: `spec.${place.list}[${place.index}].volumeMounts[${index}]`,
-        value: `${present.name} at ${present.mountPath}`,
-        wrong: `mounts a volume of ${owner.by} in the container ${quote(place.container.name)} in another way than ${owner.by} does`,
-        accepted:
-          ours === undefined
-            ? 'no such mount, as this container is to see other tokens or none'
-            : `none, or exactly ${JSON.stringify(ours)}`,
-      };
-    }),
-  );
-}
-
-// ---- among each other ------------------------------------------------------------------------------------------------
-
-/** Paths and variables that two injections want in the same container, each of them told once. */
-function collisions(wanted: readonly (readonly Wish[])[], object: string): Problem[] {
-  const problems = new Map<string, Problem>();
-  for (const wishes of wanted) {
-    for (const [index, one] of wishes.entries()) {
-      for (const other of wishes.slice(index + 1)) {
-        for (const problem of [...samePaths(one, other, object), ...sameVariables(one, other, object)]) {
-          const key = `${problem.key} ${problem.value} ${problem.wrong}`;
-          if (!problems.has(key)) problems.set(key, problem);
-        }
-      }
-    }
-  }
-  return [...problems.values()];
-}
-
-function samePaths(one: Wish, other: Wish, object: string): Problem[] {
-  // Neither may lie in the other: a read-only volume has no place to mount another one at.
-  const meet = (a: string, b: string) => isAtOrAbove(a, b) || isAtOrAbove(b, a);
-  return one.mounts.flatMap(({ mountPath }) =>
-    other.mounts.flatMap((taken) => {
-      if (!meet(mountPath, taken.mountPath)) return [];
-      const { folder } = one.injection;
-      return {
-        object: folder?.object ?? object,
-        key: folder?.key ?? 'spec',
-        value: mountPath,
-        wrong: `equals, lies above or lies in ${quote(taken.mountPath)}, where ${other.injection.by} mounts a volume`,
-        accepted: 'a folder of its own',
-      };
-    }),
-  );
-}
-
-function sameVariables(one: Wish, other: Wish, object: string): Problem[] {
-  const taken = new Set(other.env.flat().map(({ name }) => name));
-  return one.env.flat().flatMap(({ name }) => {
-    if (!taken.has(name)) return [];
-    const wrong = `is a variable that ${one.injection.by} and ${other.injection.by} would both set`;
-    return { object, key: 'env', value: name, wrong, accepted: 'a variable of its own for each' };
-  });
 }
 
 // ---- metadata --------------------------------------------------------------------------------------------------------
