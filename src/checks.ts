@@ -1,4 +1,5 @@
 import type { CommandName, CommandSettings } from './catalog/commands.ts';
+import { AZURE_PREFIX } from './catalog/presets.ts';
 import { isUnsafeIssuer } from './codec.ts';
 import type { Problem } from './fault.ts';
 
@@ -31,14 +32,18 @@ export const checks: { readonly [C in CommandName]?: (settings: Parsed<C>) => Pr
     }
     return problems;
   },
-  webhook({ tlsMode, tlsCaLifetime, tlsCertLifetime }) {
-    if (tlsMode !== 'managed' || tlsCaLifetime === undefined || tlsCertLifetime === undefined) return [];
-    if (tlsCaLifetime >= 3 * tlsCertLifetime) return [];
+  webhook(settings) {
+    const { tlsMode, tlsCaLifetime, tlsCertLifetime } = settings;
+    const problems = samePrefixes('podpass webhook', settings);
+    if (tlsMode !== 'managed' || tlsCaLifetime === undefined || tlsCertLifetime === undefined) return problems;
+    if (tlsCaLifetime >= 3 * tlsCertLifetime) return problems;
     const wrong = 'is less than three times --tls-cert-lifetime';
     // What is left of a CA when it is renewed is then enough for a whole certificate.
     const accepted = `at least ${3 * tlsCertLifetime}s`;
-    return [{ object: 'podpass webhook', key: '--tls-ca-lifetime', value: `${tlsCaLifetime}s`, wrong, accepted }];
+    const value = `${tlsCaLifetime}s`;
+    return [...problems, { object: 'podpass webhook', key: '--tls-ca-lifetime', value, wrong, accepted }];
   },
+  mutate: (settings) => samePrefixes('podpass mutate', settings),
   verify({ issuer }) {
     if (issuer === undefined || !isUnsafeIssuer(issuer)) return [];
     return [
@@ -51,6 +56,22 @@ export const checks: { readonly [C in CommandName]?: (settings: Parsed<C>) => Pr
     return [{ object: 'podpass jwks', key: '--kubeconfig', value: kubeconfig, wrong, accepted: 'one of the two' }];
   },
 };
+
+/** Two rules for one key would be read from one annotation, `skip-containers` for one. */
+function samePrefixes(object: string, settings: Parsed<'mutate'>): Problem[] {
+  const { annotationPrefix, awsAnnotationPrefix, gcpAnnotationPrefix, presets = [] } = settings;
+  const prefixes = [
+    ['--annotation-prefix', annotationPrefix],
+    ...(presets.includes('azure') ? [['azure', AZURE_PREFIX]] : []),
+    ...(presets.includes('aws') ? [['--aws-annotation-prefix', awsAnnotationPrefix]] : []),
+    ...(presets.includes('gcp') ? [['--gcp-annotation-prefix', gcpAnnotationPrefix]] : []),
+  ] as const;
+  return prefixes.flatMap(([key = '', value], index) => {
+    const other = prefixes.slice(0, index).find((earlier) => value !== undefined && earlier[1] === value);
+    if (other === undefined || value === undefined) return [];
+    return [{ object, key, value, wrong: `is the prefix of ${other[0]} too`, accepted: 'a prefix of its own' }];
+  });
+}
 
 /** Where discovery gets keys from: what was asked for, or what the other settings imply. */
 export function keySourcesOf({

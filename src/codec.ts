@@ -283,6 +283,16 @@ export const issuerUrl: Codec<string> = {
   },
 };
 
+/** A URL for programs in a container, kept as it is written. */
+export const webUrl: Codec<string> = {
+  metavar: 'URL',
+  accepted: 'an http or https URL',
+  parse(text) {
+    if (/[\s\p{Cc}]/u.test(text)) return bad('has white space or control characters in it');
+    return /^https?:\/\//.test(text) && URL.canParse(text) ? ok(text) : bad('is not such a URL');
+  },
+};
+
 // ---- plain values ----------------------------------------------------------------------------------------------------
 
 export const text: Codec<string> = {

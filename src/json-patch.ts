@@ -25,8 +25,13 @@ export function append(
   return items.map((value) => ({ op: 'add', path: `${path}/-`, value }));
 }
 
-/** Sets one member of the object at a pointer; an absent object is added whole. */
-export function setMember(path: string, present: object | undefined, key: string, value: unknown): AddOperation {
-  if (present === undefined) return { op: 'add', path, value: { [key]: value } };
-  return { op: 'add', path: `${path}${pointer(key)}`, value };
+/** Sets members of the object at a pointer; an absent object is added whole. */
+export function setMembers(
+  path: string,
+  present: object | undefined,
+  members: Readonly<Record<string, unknown>>,
+): AddOperation[] {
+  if (Object.keys(members).length === 0) return [];
+  if (present === undefined) return [{ op: 'add', path, value: members }];
+  return Object.entries(members).map(([key, value]) => ({ op: 'add', path: `${path}${pointer(key)}`, value }));
 }

@@ -142,10 +142,15 @@ const SERVICE_LINK = /^(tcp|udp|sctp):\/\//;
 function readEnvironment(row: CommandRow, env: SettingsInput['env']): Map<SettingKey, Source> {
   const found = new Map<SettingKey, Source>();
   for (const key of row.settings) {
-    const text = env[variableOf(key)];
-    if (rowOf(key).flagOnly || text === undefined || text === '' || SERVICE_LINK.test(text)) continue;
-    const values = rowOf(key).repeatable ? text.split(',').flatMap((each) => each.trim() || []) : [text];
-    found.set(key, { object: 'environment', key: variableOf(key), values });
+    const { flagOnly, repeatable, mayBeEmpty, otherVariable } = rowOf(key);
+    for (const variable of [variableOf(key), ...(otherVariable === undefined ? [] : [otherVariable])]) {
+      const text = env[variable];
+      // An empty variable is as good as none, but where it is an empty list.
+      if (flagOnly || text === undefined || (text === '' && !mayBeEmpty) || SERVICE_LINK.test(text)) continue;
+      const values = repeatable ? text.split(',').flatMap((each) => each.trim() || []) : [text];
+      found.set(key, { object: 'environment', key: variable, values });
+      break;
+    }
   }
   return found;
 }
@@ -216,9 +221,11 @@ function fallback(command: CommandName, key: SettingKey): Source | undefined {
 // ---- values ----------------------------------------------------------------------------------------------------------
 
 function parseValues(key: SettingKey, source: Source, problems: Problem[]): unknown {
-  const { codec, repeatable, commas } = rowOf(key);
+  const { codec, repeatable, commas, mayBeEmpty } = rowOf(key);
   const written = commas
-    ? source.values.flatMap((value) => value.split(',').map((each) => each.trim()))
+    ? source.values
+        .flatMap((value) => value.split(',').map((each) => each.trim()))
+        .filter((each) => each !== '' || !mayBeEmpty)
     : source.values;
   const values = written.flatMap((value) => {
     const parsed = codec.parse(value);

@@ -1,12 +1,10 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import jsonPatch, { type Operation } from 'fast-json-patch';
 import { describe, expect, test } from 'vitest';
-import { settingRows } from '../src/catalog/settings.ts';
-import { parsed } from '../src/codec.ts';
 import { describeAll } from '../src/fault.ts';
-import type { AnnotationSettings } from '../webhook/annotations.ts';
 import { mutatePod } from '../webhook/mutate-pod.ts';
 import { type Pod, readPod } from '../webhook/pod.ts';
+import { mutationSettings, type WrittenSettings } from './mutation-settings.ts';
 
 /** The README beside the vectors tells what the members mean. */
 interface Vector {
@@ -14,7 +12,8 @@ interface Vector {
   readonly rule: string;
   readonly serviceAccount?: { readonly annotations: Readonly<Record<string, string>> };
   readonly pod: unknown;
-  readonly settings?: { mountPath?: string; tokenExpiration?: string; reservedAudiences?: string[] };
+  readonly settings?: WrittenSettings;
+  readonly containerCredentials?: true;
   readonly expect: { readonly pod: unknown } | { readonly denied: readonly string[] } | { readonly unchanged: true };
   readonly warnings?: readonly string[];
 }
@@ -30,22 +29,18 @@ function deepFreeze<T>(value: T): T {
   return value;
 }
 
-function settingsOf({ settings = {} }: Vector): AnnotationSettings {
-  const { mountPath, tokenExpiration } = settingRows;
-  return {
-    annotationPrefix: 'podpass.dev',
-    mountPath: parsed(mountPath.codec, settings.mountPath ?? mountPath.default),
-    tokenExpiration: parsed(tokenExpiration.codec, settings.tokenExpiration ?? tokenExpiration.default),
-    reservedAudiences: new Set(settings.reservedAudiences),
-  };
-}
-
 function mutate(vector: Vector, value: unknown) {
   const reading = readPod(deepFreeze(structuredClone(value)));
   if ('wrong' in reading) throw new TypeError(reading.wrong);
   const pod: Pod = reading.pod;
-  const account = { object: 'ServiceAccount shop/app', annotations: vector.serviceAccount?.annotations ?? {} };
-  return mutatePod(pod, `Pod shop/${pod.metadata?.name}`, deepFreeze(account), deepFreeze(settingsOf(vector)));
+  const account = {
+    namespace: 'shop',
+    name: 'app',
+    object: 'ServiceAccount shop/app',
+    annotations: vector.serviceAccount?.annotations ?? {},
+  };
+  const settings = mutationSettings(vector.settings, () => vector.containerCredentials === true);
+  return mutatePod(pod, `Pod shop/${pod.metadata?.name}`, deepFreeze(account), settings);
 }
 
 /** By a library that is not ours, which checks each operation before it applies it. */

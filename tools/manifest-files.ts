@@ -4,7 +4,7 @@ import type { Installation } from '../src/cli/manifests/object.ts';
 import { toYaml } from '../src/cli/manifests/text.ts';
 import { DEFAULT_IMAGE } from '../src/cli/manifests.ts';
 import { chartFiles } from './manifest-chart.ts';
-import { certManagerOverlay } from './manifest-overlay.ts';
+import { certManagerOverlay, presetsOverlay } from './manifest-overlay.ts';
 
 export const HEAD = '# Generated from src/cli/manifests by `npm run reference`; changes here are lost.\n';
 const DEFAULT = { namespace: 'podpass', image: DEFAULT_IMAGE, tls: 'managed' } as const satisfies Installation;
@@ -27,6 +27,7 @@ export function manifestFiles(): Map<string, string> {
   for (const [path, text] of certManagerOverlay(DEFAULT)) files.set(`overlays/cert-manager/${path}`, HEAD + text);
   for (const [path, text] of monitoringOverlay(DEFAULT.namespace))
     files.set(`overlays/monitoring/${path}`, HEAD + text);
+  for (const [path, text] of presetsOverlay(DEFAULT)) files.set(`overlays/presets/${path}`, HEAD + text);
   for (const [path, text] of chartFiles()) files.set(`helm/podpass/${path}`, text);
   return files;
 }

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
-import { allObjects } from '../src/cli/manifests/installation.ts';
+import { presetNames } from '../src/catalog/presets.ts';
+import { allObjects, installationFiles } from '../src/cli/manifests/installation.ts';
 import type { Installation, KubeObject } from '../src/cli/manifests/object.ts';
 import { idOf, toYaml } from '../src/cli/manifests/text.ts';
 
@@ -7,8 +8,28 @@ type Operation = { readonly op: 'add' | 'replace' | 'remove'; readonly path: str
 
 /** What makes of the base an installation whose certificate comes from cert-manager: computed, not written twice. */
 export function certManagerOverlay(base: Installation): [path: string, text: string][] {
-  const before = new Map(allObjects(base).map((object) => [idOf(object), object]));
-  const after = new Map(allObjects({ ...base, tls: 'cert-manager' }).map((object) => [idOf(object), object]));
+  const { added, patches } = changes(allObjects(base), allObjects({ ...base, tls: 'cert-manager' }));
+  return [
+    ['certificate.yaml', toYaml(added)],
+    ['kustomization.yaml', kustomization(['../../base', 'certificate.yaml'], patches)],
+  ];
+}
+
+/** The webhook alone, with every preset, in the place of the clouds' own webhooks. */
+export function presetsOverlay(base: Installation): [path: string, text: string][] {
+  const webhook = (installation: Installation) => Object.values(installationFiles(installation).webhook).flat();
+  const { patches } = changes(webhook(base), webhook({ ...base, presets: presetNames }));
+  return [['kustomization.yaml', kustomization(['../../base/namespace', '../../base/webhook'], patches)]];
+}
+
+function kustomization(resources: readonly string[], patches: readonly object[]): string {
+  return toYaml([{ apiVersion: 'kustomize.config.k8s.io/v1beta1', kind: 'Kustomization', resources, patches }]);
+}
+
+/** From one installation to another: what is new, and Kustomize's patches for the rest. */
+function changes(from: readonly KubeObject[], to: readonly KubeObject[]) {
+  const before = new Map(from.map((object) => [idOf(object), object]));
+  const after = new Map(to.map((object) => [idOf(object), object]));
   const added = [...after].filter(([id]) => !before.has(id)).map(([, object]) => object);
   const patches = [...before].flatMap(([id, object]) => {
     const wanted = after.get(id);
@@ -17,16 +38,7 @@ export function certManagerOverlay(base: Installation): [path: string, text: str
     const operations = difference(object, wanted);
     return operations.length === 0 ? [] : [{ target, patch: toYaml([operations]) }];
   });
-  const kustomization = {
-    apiVersion: 'kustomize.config.k8s.io/v1beta1',
-    kind: 'Kustomization',
-    resources: ['../../base', 'certificate.yaml'],
-    patches,
-  };
-  return [
-    ['certificate.yaml', toYaml(added)],
-    ['kustomization.yaml', toYaml([kustomization])],
-  ];
+  return { added, patches };
 }
 
 function removal({ apiVersion, kind, metadata: { name, namespace } }: KubeObject): object {

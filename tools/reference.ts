@@ -1,15 +1,16 @@
-// Writes what is generated from the catalog: the README's tables and manifests/. With --check it only says whether they
+// Writes what is generated from the catalog: the tables of README.md and docs/switch.md, and manifests/. With --check it only says whether they
 // are up to date (exit code 1).
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { annotationRows } from '../src/catalog/annotations.ts';
 import { type CommandName, type CommandRow, commandRows } from '../src/catalog/commands.ts';
 import { type MetricRow, metricRows } from '../src/catalog/metrics.ts';
+import { AWS_LABEL_PREFIX, AZURE_PREFIX, type PresetRow, presetNames, presetRows } from '../src/catalog/presets.ts';
 import { flagOf, type SettingKey, type SettingRow, settingRows, variableOf } from '../src/catalog/settings.ts';
 import { describeSetting } from '../src/cli/help.ts';
 import { manifestFiles } from './manifest-files.ts';
 
-const README = new URL('../README.md', import.meta.url);
+const DOCUMENTS = ['README.md', 'docs/switch.md'];
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
@@ -37,6 +38,26 @@ const parts: Readonly<Record<string, () => string>> = {
         code(row.example),
       ]),
     ),
+  presets: () =>
+    table(
+      ['preset', 'key', 'on', 'value', 'meaning'],
+      presetRows.map((row: PresetRow) => [
+        row.preset,
+        `${code(`${presetPrefix(row)}/${row.key}`)}${row.kind === 'label' ? ' (label)' : ''}`,
+        row.on,
+        row.value,
+        row.meaning,
+      ]),
+    ),
+  replaced: () =>
+    table(
+      ['preset', 'of its own webhook', 'of podpass', 'default'],
+      (Object.entries(settingRows) as [SettingKey, SettingRow][]).flatMap(([key, row]) => {
+        const preset = presetNames.find((name) => key.startsWith(name));
+        if (row.replaces === undefined || preset === undefined) return [];
+        return [[preset, code(row.replaces), code(flagOf(key)), code(row.default ?? '')]];
+      }),
+    ),
   settings: () =>
     names.map((name) => `#### \`podpass ${name}\`\n\n${settingsTable(name, commandRows[name])}`).join('\n\n'),
   metrics: () =>
@@ -54,38 +75,48 @@ const parts: Readonly<Record<string, () => string>> = {
     ),
 };
 
+function presetPrefix({ preset, kind }: PresetRow): string {
+  if (preset === 'azure') return AZURE_PREFIX;
+  if (kind === 'label') return AWS_LABEL_PREFIX;
+  return preset === 'aws' ? settingRows.awsAnnotationPrefix.default : settingRows.gcpAnnotationPrefix.default;
+}
+
 /** The variable is always `PODPASS_` and the flag in upper snake case, the key in a config file its camelCase. */
 function settingsTable(name: CommandName, row: CommandRow): string {
   const own = row.settings.filter((key) => key !== 'help' && key !== 'config');
   return table(
     ['flag', 'variable', 'meaning', 'accepted'],
     own.map((key: SettingKey) => {
-      const { codec, short, flagOnly }: SettingRow = settingRows[key];
+      const { codec, short, flagOnly, otherVariable }: SettingRow = settingRows[key];
       const flag = `${short === undefined ? '' : `-${short}, `}${flagOf(key)}`;
-      return [code(flag), flagOnly ? '' : code(variableOf(key)), describeSetting(name, key), codec.accepted];
+      const variables = flagOnly ? [] : [variableOf(key), ...(otherVariable === undefined ? [] : [otherVariable])];
+      return [code(flag), variables.map(code).join(', '), describeSetting(name, key), codec.accepted];
     }),
   );
 }
 
-const before = readFileSync(README, 'utf8');
 const seen = new Set<string>();
-const after = before.replace(
-  /(<!-- generated: (\w+) -->\n)[\s\S]*?(<!-- end -->)/g,
-  (_, start: string, part: string, end: string) => {
-    seen.add(part);
-    return `${start}\n${parts[part]?.() ?? ''}\n\n${end}`;
-  },
-);
+for (const path of DOCUMENTS) {
+  const file = new URL(`../${path}`, import.meta.url);
+  const before = readFileSync(file, 'utf8');
+  const after = before.replace(
+    /(<!-- generated: (\w+) -->\n)[\s\S]*?(<!-- end -->)/g,
+    (_, start: string, part: string, end: string) => {
+      seen.add(part);
+      return `${start}\n${parts[part]?.() ?? ''}\n\n${end}`;
+    },
+  );
+  if (before === after) continue;
+  if (process.argv.includes('--check')) {
+    console.error(`${path} is not up to date: run \`npm run reference\``);
+    process.exitCode = 1;
+  } else writeFileSync(file, after);
+}
 const missing = Object.keys(parts).filter((part) => !seen.has(part));
 if (missing.length > 0) {
-  console.error(`README.md has no place for: ${missing.join(', ')}`);
+  console.error(`no document has a place for: ${missing.join(', ')}`);
   process.exitCode = 1;
-} else if (process.argv.includes('--check')) {
-  if (before !== after) {
-    console.error('README.md is not up to date: run `npm run reference`');
-    process.exitCode = 1;
-  }
-} else writeFileSync(README, after);
+}
 
 // ---- manifests -------------------------------------------------------------------------------------------------------
 

@@ -1,7 +1,6 @@
 import { describeAll, Fault, type Problem, printable, quote } from '../src/fault.ts';
 import type { AdmissionRequest, AdmissionResponse } from './admission-review.ts';
-import type { AnnotationSettings } from './annotations.ts';
-import { isLeftAlone, mutatePod } from './mutate-pod.ts';
+import { isLeftAlone, type Mutation, type MutationSettings, mutatePod } from './mutate-pod.ts';
 import { type Pod, readPod, serviceAccountNameOf } from './pod.ts';
 import { deniedReport, type PodReport, unknownAccountReport, unseenReport } from './pod-report.ts';
 import type { ServiceAccountSource } from './service-accounts.ts';
@@ -26,7 +25,7 @@ export interface Admission {
 export async function admit(
   request: AdmissionRequest,
   serviceAccounts: ServiceAccountSource,
-  settings: AnnotationSettings,
+  settings: MutationSettings,
 ): Promise<Admission> {
   if (!isPodCreation(request)) return unchanged('not the creation of a Pod');
   const reading = readPod(request.object);
@@ -48,6 +47,8 @@ export async function admit(
       : { ...admission, report: unknownAccountReport(object, `ServiceAccount ${namespace}/${printable(name)}`) };
   }
   const serviceAccount = {
+    namespace,
+    name,
     object: `ServiceAccount ${namespace}/${name}`,
     annotations: lookup.serviceAccount.annotations,
   };
@@ -65,13 +66,22 @@ export async function admit(
   }
   const report = mutation.unseen === 0 ? {} : { report: unseenReport(object, mutation.unseen, { namespace, name }) };
   if (mutation.patch.length === 0) return { ...unchanged('nothing to add', warnings), ...report };
-  const tokens = Object.fromEntries(mutation.tokens.map(({ name: token, audience }) => [token, audience]));
+  const tokens = JSON.stringify(audiencesOf(mutation));
   return {
-    response: { allowed: true, patch: mutation.patch, warnings, auditAnnotations: { tokens: JSON.stringify(tokens) } },
+    response: { allowed: true, patch: mutation.patch, warnings, auditAnnotations: { tokens } },
     result: 'injected',
     reason: 'tokens added',
     ...report,
   };
+}
+
+/** The audiences by the names of the tokens and presets; a token may be called like a preset. */
+function audiencesOf({ tokens, presets }: Mutation): Readonly<Record<string, string>> {
+  const names = new Set(tokens.map(({ name }) => name));
+  return Object.fromEntries([
+    ...tokens.map(({ name, audience }) => [name, audience]),
+    ...presets.map(({ name, audience }) => [names.has(name) ? `${name} (preset)` : name, audience]),
+  ]);
 }
 
 function unchanged(reason: string, warnings: readonly string[] = []): Admission {

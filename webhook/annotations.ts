@@ -1,16 +1,9 @@
 import { annotationRows, type NamedKey } from '../src/catalog/annotations.ts';
-import {
-  audience,
-  environmentVariable,
-  fileNameOf,
-  listItems,
-  mountPath,
-  tokenFileName,
-  tokenLifetime,
-} from '../src/codec.ts';
+import { environmentVariable, fileNameOf, listItems, mountPath, tokenFileName, tokenLifetime } from '../src/codec.ts';
 import { type Problem, quote } from '../src/fault.ts';
 import {
   type Annotated,
+  checkAudience,
   type Effective,
   effectiveAnnotations,
   parseWritten as parse,
@@ -189,12 +182,7 @@ function checkOrigins(
       const way = `an audience that gives a file name of 1 to 63 characters, or ${from.key.replace(/audiences$/, 'audience.<name>')} with a name of your own`;
       problems.push(problem(at, `gives the file name ${quote(name)}, which ${file.wrong}`, way));
     }
-    parse(at, audience, problems);
-    if (reserved.has(value)) {
-      const wrong =
-        "is reserved: it is the API server's own, against which such a token could be replayed, or in --reserved-audiences";
-      problems.push(problem(at, wrong, 'an audience of its own for each service'));
-    }
+    checkAudience(at, reserved, problems);
     const [first] = origins;
     if (index > 0 && first !== undefined) {
       const wrong = `makes the token file ${quote(name)}, as ${quote(first.audience)} in ${first.from.key} of ${first.from.object} does`;

@@ -6,7 +6,7 @@ import {
   nearestAnnotation,
   type PlainKey,
 } from '../src/catalog/annotations.ts';
-import { type Codec, listItems } from '../src/codec.ts';
+import { audience, type Codec, listItems } from '../src/codec.ts';
 import { type Problem, quote } from '../src/fault.ts';
 
 /** Something that carries annotations, and how messages name it: `Pod shop/web`. */
@@ -15,15 +15,19 @@ export interface Annotated {
   readonly annotations: Readonly<Record<string, string>>;
 }
 
-/** An annotation, and where it was written. */
-export interface Written {
-  readonly on: 'Pod' | 'ServiceAccount';
+/** A value, and where it was written. */
+export interface At {
   readonly object: string;
-  /** The whole key, prefix included, and the same taken apart. */
+  /** The whole key, prefix included. */
   readonly key: string;
-  readonly parts: AnnotationKey;
-  /** Without the white space around it. */
   readonly value: string;
+}
+
+/** An annotation of podpass' own; its value is without the white space around it. */
+export interface Written extends At {
+  readonly on: 'Pod' | 'ServiceAccount';
+  /** The key taken apart. */
+  readonly parts: AnnotationKey;
 }
 
 /** Annotations by the part of their key after the prefix. */
@@ -84,12 +88,21 @@ function isEmpty({ parts, value }: Written): boolean {
   return value === '' || (isList(parts) && listItems(value).length === 0);
 }
 
-export function problemAt(entry: Written, wrong: string, accepted: string): Problem {
-  return { object: entry.object, key: entry.key, value: entry.value, wrong, accepted };
+export function problemAt({ object, key, value }: At, wrong: string, accepted: string): Problem {
+  return { object, key, value, wrong, accepted };
+}
+
+/** Adds a problem for a value that is no audience, or one that a token must not have. */
+export function checkAudience(at: At, reserved: ReadonlySet<string>, problems: Problem[]): void {
+  parseWritten(at, audience, problems);
+  if (!reserved.has(at.value.trim())) return;
+  const wrong =
+    "is reserved: it is the API server's own, against which such a token could be replayed, or in --reserved-audiences";
+  problems.push(problemAt(at, wrong, 'an audience of its own for each service'));
 }
 
 /** The value of an annotation, or `undefined` where there is none or it is a problem, which is then added. */
-export function parseWritten<T>(entry: Written | undefined, codec: Codec<T>, problems: Problem[]): T | undefined {
+export function parseWritten<T>(entry: At | undefined, codec: Codec<T>, problems: Problem[]): T | undefined {
   if (entry === undefined) return undefined;
   const result = codec.parse(entry.value);
   if (result.ok) return result.value;

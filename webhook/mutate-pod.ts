@@ -1,10 +1,17 @@
 import type { Problem } from '../src/fault.ts';
 import type { AddOperation } from '../src/json-patch.ts';
 import { type AnnotationSettings, isOptedOut, readAnnotations, type Token } from './annotations.ts';
-import type { Annotated } from './effective-annotations.ts';
+import { tooManyAdditions } from './injection.ts';
 import { patchOf } from './patch.ts';
-import { planInjection } from './plan.ts';
+import { planInjections } from './plan.ts';
 import { containerPlaces, isMirror, type Pod } from './pod.ts';
+import type { Account, Preset, PresetReading } from './presets/preset.ts';
+import { tokenInjection } from './token-injection.ts';
+
+export interface MutationSettings extends AnnotationSettings {
+  /** Those that are switched on. */
+  readonly presets: readonly Preset[];
+}
 
 export interface Mutation {
   /** Relative to the Pod; empty where nothing is to be added, and where there are problems. */
@@ -13,11 +20,13 @@ export interface Mutation {
   readonly tokens: readonly Token[];
   /** How many tokens are asked for that no container sees. */
   readonly unseen: number;
+  /** The presets that give something to at least one container, and the audiences of their tokens. */
+  readonly presets: readonly { readonly name: string; readonly audience: string }[];
   readonly problems: readonly Problem[];
   readonly warnings: readonly string[];
 }
 
-const NOTHING: Mutation = { patch: [], tokens: [], unseen: 0, problems: [], warnings: [] };
+const NOTHING: Mutation = { patch: [], tokens: [], unseen: 0, presets: [], problems: [], warnings: [] };
 
 /** True for a Pod that is left alone whatever its ServiceAccount says, so that nobody needs to look that up. */
 export function isLeftAlone(pod: Pod, annotationPrefix: string): boolean {
@@ -31,8 +40,8 @@ export function isLeftAlone(pod: Pod, annotationPrefix: string): boolean {
 export function mutatePod(
   pod: Pod,
   object: string,
-  serviceAccount: Annotated | undefined,
-  settings: AnnotationSettings,
+  serviceAccount: Account | undefined,
+  settings: MutationSettings,
 ): Mutation {
   if (isLeftAlone(pod, settings.annotationPrefix)) return NOTHING;
   const containers = containerPlaces(pod.spec).map(({ container }) => container.name);
@@ -41,13 +50,36 @@ export function mutatePod(
   if (size > MAX_ANNOTATIONS) return { ...NOTHING, problems: [tooLarge(object, size)] };
   const reading = readAnnotations(annotated, serviceAccount, containers, settings);
   if (reading === undefined) return NOTHING;
-  const injectedKey = `${settings.annotationPrefix}/injected`;
-  const plan = planInjection(pod, object, reading, injectedKey);
-  const problems = [...reading.problems, ...plan.problems];
-  const warnings = [...reading.warnings, ...plan.warnings];
+  const own = tokenInjection(pod, reading);
+  const presets = serviceAccount === undefined ? [] : readPresets({ pod, object, account: serviceAccount }, settings);
+  const injections = [own, ...presets.map(({ injection }) => injection)].flatMap((each) => each ?? []);
+  const plan = planInjections(pod, object, injections, `${settings.annotationPrefix}/injected`);
+  const problems = [
+    ...reading.problems,
+    ...(own === undefined ? [tooManyAdditions(object)] : []),
+    ...presets.flatMap((preset) => preset.problems),
+    ...plan.problems,
+  ];
+  const warnings = [...reading.warnings, ...presets.flatMap((preset) => preset.warnings), ...plan.warnings];
   if (problems.length > 0) return { ...NOTHING, problems, warnings };
-  const unseen = reading.tokens.length - plan.tokens.length;
-  return { patch: patchOf(pod, plan, injectedKey), tokens: plan.tokens, unseen, problems, warnings };
+  const tokens = reading.tokens.filter(({ containers: seenBy }) => seenBy.size > 0);
+  return {
+    patch: patchOf(pod, plan),
+    tokens,
+    unseen: reading.tokens.length - tokens.length,
+    presets: presets.flatMap(({ name, injection, audience = '' }) =>
+      injection === undefined || injection.containers.length === 0 ? [] : [{ name, audience }],
+    ),
+    problems,
+    warnings,
+  };
+}
+
+function readPresets(
+  request: { readonly pod: Pod; readonly object: string; readonly account: Account },
+  { presets, reservedAudiences: reserved }: MutationSettings,
+): (PresetReading & { readonly name: string })[] {
+  return presets.map((preset) => ({ name: preset.name, ...preset.read({ ...request, reserved }) }));
 }
 
 /** What the API server allows, too: apimachinery/pkg/api/validation/objectmeta.go, TotalAnnotationSizeLimitB. */

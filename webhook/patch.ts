@@ -1,4 +1,4 @@
-import { type AddOperation, append, pointer, setMember } from '../src/json-patch.ts';
+import { type AddOperation, append, pointer, setMembers } from '../src/json-patch.ts';
 import type { InjectionPlan } from './plan.ts';
 import type { Pod } from './pod.ts';
 
@@ -7,7 +7,7 @@ import type { Pod } from './pod.ts';
  * has, as a patch that does not apply fails the Pod even under `failurePolicy: Ignore`
  * (apiserver/pkg/admission/plugin/webhook/mutating/dispatcher.go).
  */
-export function patchOf(pod: Pod, plan: InjectionPlan, injectedKey: string): AddOperation[] {
+export function patchOf(pod: Pod, plan: InjectionPlan): AddOperation[] {
   const operations = append('/spec/volumes', pod.spec.volumes ?? undefined, plan.volumes);
   for (const { place, mounts, env } of plan.containers) {
     const at = pointer('spec', place.list, place.index);
@@ -16,11 +16,15 @@ export function patchOf(pod: Pod, plan: InjectionPlan, injectedKey: string): Add
       ...append(`${at}/volumeMounts`, place.container.volumeMounts ?? undefined, mounts),
     );
   }
-  if (plan.injected === undefined) return operations;
+  const { annotations, labels } = plan;
+  const wanted = Object.entries({ labels, annotations }).filter(([, members]) => Object.keys(members).length > 0);
+  if (wanted.length === 0) return operations;
   const metadata = pod.metadata ?? undefined;
-  const annotation = { [injectedKey]: plan.injected };
-  if (metadata === undefined) operations.push({ op: 'add', path: '/metadata', value: { annotations: annotation } });
-  else
-    operations.push(setMember('/metadata/annotations', metadata.annotations ?? undefined, injectedKey, plan.injected));
+  if (metadata === undefined)
+    return [...operations, { op: 'add', path: '/metadata', value: Object.fromEntries(wanted) }];
+  operations.push(
+    ...setMembers('/metadata/labels', metadata.labels ?? undefined, labels),
+    ...setMembers('/metadata/annotations', metadata.annotations ?? undefined, annotations),
+  );
   return operations;
 }

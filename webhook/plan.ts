@@ -1,41 +1,16 @@
-import { createHash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
-import { isAtOrAbove, normalisePath } from '../src/codec.ts';
 import { type Problem, quote } from '../src/fault.ts';
-import type { Reading, Token } from './annotations.ts';
+import { collisions, foreignMounts, foreignVolumes, hiddenMounts, type Wishes } from './conflicts.ts';
+import {
+  type EnvVar,
+  type Injection,
+  MAX_ADDITIONS,
+  sizeOf,
+  tooManyAdditions,
+  type Volume,
+  type VolumeMount,
+} from './injection.ts';
 import { type ContainerPlace, containerPlaces, isWindows, type Pod } from './pod.ts';
-
-/** A ServiceAccountTokenProjection, as in the core/v1 API. */
-interface TokenSource {
-  readonly serviceAccountToken: {
-    readonly audience: string;
-    readonly expirationSeconds: number;
-    readonly path: string;
-  };
-}
-
-export interface Volume {
-  readonly name: string;
-  readonly projected: { readonly sources: readonly TokenSource[] };
-}
-
-interface VolumeMount {
-  readonly name: string;
-  readonly mountPath: string;
-  readonly readOnly: true;
-}
-
-interface EnvVar {
-  readonly name: string;
-  readonly value: string;
-}
-
-/** What one container is to have. */
-interface ContainerWish {
-  readonly place: ContainerPlace;
-  readonly mount: VolumeMount;
-  readonly env: readonly EnvVar[];
-}
 
 /** What is missing in a Pod, to be added at the end of its lists; with problems, nothing may be added. */
 export interface InjectionPlan {
@@ -45,142 +20,68 @@ export interface InjectionPlan {
     readonly mounts: readonly VolumeMount[];
     readonly env: readonly EnvVar[];
   }[];
-  /** The value that the annotation `injected` is to have; absent where it is right already or nothing is injected. */
-  readonly injected?: string;
-  /** The tokens that at least one container sees. */
-  readonly tokens: readonly Token[];
+  /** By their whole keys; `injected` among them where it is not right already and something is injected. */
+  readonly annotations: Readonly<Record<string, string>>;
+  readonly labels: Readonly<Record<string, string>>;
   readonly problems: readonly Problem[];
   readonly warnings: readonly string[];
 }
 
-/** The volume of all tokens of a Pod; another one's name begins with it and a dash. */
-export const TOKENS_VOLUME = 'podpass-tokens';
+const NOTHING: InjectionPlan = {
+  volumes: [],
+  containers: [],
+  annotations: {},
+  labels: {},
+  problems: [],
+  warnings: [],
+};
 
 /**
- * The volume that holds a set of tokens. The one with all tokens of the Pod has the plain name; another one's depends on
- * its names, audiences and lifetimes only, so that a second round finds the volume of the first.
+ * Merges what injections want of a Pod, and compares it with what the Pod has. `object` is how messages name the Pod;
+ * `injectedKey` the annotation that tells what was injected.
  */
-function volumeOf(set: readonly Token[], all: readonly Token[]): Volume {
+export function planInjections(
+  pod: Pod,
+  object: string,
+  injections: readonly Injection[],
+  injectedKey: string,
+): InjectionPlan {
+  const active = injections.filter(({ containers }) => containers.length > 0);
+  if (active.length === 0) return NOTHING;
+  const size = active.reduce((sum, injection) => sum + sizeOf(injection), 0);
+  if (size > MAX_ADDITIONS) return { ...NOTHING, problems: [tooManyAdditions(object)] };
+  const containers = wishesOf(pod, active);
+  const there = containers.map((each) => compare(each, object, isWindows(pod.spec)));
+  const volumes = active.flatMap((injection) => injection.volumes.map((volume) => ({ volume, injection })));
+  const present = new Set((pod.spec.volumes ?? []).map(({ name }) => name));
+  const metadata = missingMetadata(pod, object, active);
+  const injected = [...new Set(active.flatMap(({ names }) => names))].join(',');
+  const told = pod.metadata?.annotations?.[injectedKey] === injected ? {} : { [injectedKey]: injected };
   return {
-    name: set.length === all.length ? TOKENS_VOLUME : `${TOKENS_VOLUME}-${digestOf(set)}`,
-    projected: {
-      sources: set.map(({ name, audience, expirationSeconds }) => ({
-        serviceAccountToken: { audience, expirationSeconds, path: name },
-      })),
-    },
-  };
-}
-
-function digestOf(set: readonly Token[]): string {
-  const facts = set.map(({ name, audience, expirationSeconds }) => [name, audience, expirationSeconds]);
-  return createHash('sha256').update(JSON.stringify(facts)).digest('hex').slice(0, 8);
-}
-
-/** A token's path as programs in the container write it. `$` is doubled, as the kubelet expands `$(NAME)` in values. */
-function pathInContainer(folder: string, file: string, windows: boolean): string {
-  const path = `${folder}/${file}`;
-  return (windows ? `C:${path.replaceAll('/', '\\')}` : path).replaceAll('$', '$$$$');
-}
-
-/** Compares what a Pod should have with what it has. `object` is how messages name the Pod; `injectedKey` the annotation. */
-export function planInjection(pod: Pod, object: string, reading: Reading, injectedKey: string): InjectionPlan {
-  const { tokens } = reading;
-  const places = containerPlaces(pod.spec);
-  const seen = tokens.filter((token) => token.containers.size > 0);
-  const wishes = wishesOf(places, reading, isWindows(pod.spec));
-  const nothing = { volumes: [], containers: [], tokens: seen, warnings: [] };
-  if (wishes === undefined) return { ...nothing, problems: [tooManyAdditions(object)] };
-  const { volumes, containers } = wishes;
-  const there = containers.map((wish) => compare(wish, object, reading, isWindows(pod.spec)));
-  const taken = foreignVolumes(pod, object, volumes);
-  const names = new Set((pod.spec.volumes ?? []).map(({ name }) => name));
-  const plan = {
-    volumes: [...volumes.values()].filter(({ name }) => !names.has(name)),
+    volumes: volumes.map(({ volume }) => volume).filter(({ name }) => !present.has(name)),
     containers: there.flatMap(({ missing }) => missing ?? []),
-    tokens: seen,
-    problems: taken.concat(
-      there.flatMap(({ problems }) => problems),
-      foreignMounts(places, object, volumes, containers),
-    ),
-    warnings: there.flatMap(({ warnings }) => warnings),
-  };
-  const injected = seen.map(({ name }) => name).join(',');
-  const present = pod.metadata?.annotations?.[injectedKey];
-  return seen.length === 0 || present === injected ? plan : { ...plan, injected };
-}
-
-/** A bound on the work: no Pod that the API server stores (1.5 MiB) has use for as many. */
-const MAX_ADDITIONS = 25_000;
-
-function tooManyAdditions(object: string): Problem {
-  const wrong = 'tokens, mounts and variables or more would be added';
-  return {
-    object,
-    key: 'spec',
-    value: String(MAX_ADDITIONS),
-    wrong,
-    accepted: 'fewer tokens, or fewer containers that see them',
+    annotations: { ...metadata.annotations, ...told },
+    labels: metadata.labels,
+    problems: [
+      ...foreignVolumes(pod, object, volumes),
+      ...there.flatMap(({ problems }) => problems),
+      ...collisions(containers, object),
+      ...foreignMounts(containers, object, active),
+      ...metadata.problems,
+    ],
+    warnings: [...there.flatMap(({ warnings }) => warnings), ...metadata.warnings],
   };
 }
 
-/** The volumes and what each container is to have; `undefined` where it is more than a Pod can hold. */
-function wishesOf(
-  places: readonly ContainerPlace[],
-  { tokens, mountPath: { path } }: Reading,
-  windows: boolean,
-): { volumes: ReadonlyMap<string, Volume>; containers: readonly ContainerWish[] } | undefined {
-  const env = new Map(
-    tokens.flatMap(({ name, variable }) =>
-      variable === undefined ? [] : [[name, { name: variable, value: pathInContainer(path, name, windows) }] as const],
-    ),
+/** Every container of the Pod, and what is wanted of it. */
+function wishesOf(pod: Pod, injections: readonly Injection[]): Wishes[] {
+  const keyOf = ({ list, index }: ContainerPlace) => `${list}/${index}`;
+  const containers = new Map(
+    containerPlaces(pod.spec).map((place) => [keyOf(place), { place, wishes: [] as Wishes['wishes'][number][] }]),
   );
-  // Most tokens are for the same containers; those that are form a group and are looked at together.
-  const groups = [...new Set(tokens.map((token) => token.containers))];
-  // Containers with the same tokens share a volume, which is made once.
-  const bySet = new Map<string, { volume: Volume; env: readonly EnvVar[] }>();
-  const containers: ContainerWish[] = [];
-  let additions = 0;
-  for (const place of places) {
-    const own = new Set(groups.filter((group) => group.has(place.container.name)));
-    if (own.size === 0) continue;
-    const key = groups.map((group) => (own.has(group) ? '1' : '0')).join('');
-    let shared = bySet.get(key);
-    if (shared === undefined) {
-      const set = tokens.filter((token) => own.has(token.containers));
-      shared = { volume: volumeOf(set, tokens), env: set.flatMap(({ name }) => env.get(name) ?? []) };
-      bySet.set(key, shared);
-      additions += set.length;
-    }
-    additions += 1 + shared.env.length;
-    if (additions > MAX_ADDITIONS) return undefined;
-    containers.push({ place, mount: { name: shared.volume.name, mountPath: path, readOnly: true }, env: shared.env });
-  }
-  return { volumes: new Map([...bySet.values()].map(({ volume }) => [volume.name, volume])), containers };
-}
-
-// ---- what is there already -------------------------------------------------------------------------------------------
-
-/** Volumes of the Pod that have the name of one of ours and are another. */
-function foreignVolumes(pod: Pod, object: string, wanted: ReadonlyMap<string, Volume>): Problem[] {
-  return (pod.spec.volumes ?? []).flatMap((volume, index) => {
-    const ours = wanted.get(volume.name);
-    if (ours === undefined || isSameVolume(volume, ours)) return [];
-    return {
-      object,
-      key: `spec.volumes[${index}].name`,
-      value: volume.name,
-      wrong: 'is the name of the volume that podpass adds, and this one is another',
-      accepted: 'another name for your volume, or exactly the volume that podpass adds',
-    };
-  });
-}
-
-/** Equal but for what the API server fills in between two rounds: defaultMode 0644 (kubernetes/pkg/apis/core/v1/defaults.go). */
-function isSameVolume(present: object, ours: Volume): boolean {
-  const { projected, ...rest } = present as { projected?: { defaultMode?: unknown } };
-  if (typeof projected !== 'object' || projected === null) return false;
-  const { defaultMode = 0o644, ...source } = projected;
-  return defaultMode === 0o644 && isDeepStrictEqual({ ...rest, projected: source }, ours);
+  for (const injection of injections)
+    for (const wish of injection.containers) containers.get(keyOf(wish.place))?.wishes.push({ ...wish, injection });
+  return [...containers.values()];
 }
 
 interface Comparison {
@@ -191,73 +92,74 @@ interface Comparison {
 }
 
 /** What a container lacks of what it is to have, and what is in the way. */
-function compare({ place, mount, env }: ContainerWish, object: string, reading: Reading, windows: boolean): Comparison {
-  const { container } = place;
-  const mounted = (container.volumeMounts ?? []).some((each) => isDeepStrictEqual(each, mount));
-  const present = new Map((container.env ?? []).map((variable) => [variable.name, variable]));
-  const missing = env.filter(({ name }) => !present.has(name));
-  const kept = env.filter(({ name, value }) => present.has(name) && present.get(name)?.value !== value);
-  const problems = mounted ? [] : hiddenMounts(place, mount, reading, windows);
-  const warnings = kept.map(
-    ({ name }) => `${object}: container ${quote(container.name)} has a variable ${name} already; it stays as it is`,
-  );
-  if (mounted && missing.length === 0) return { problems, warnings };
-  return { missing: { place, mounts: mounted ? [] : [mount], env: missing }, problems, warnings };
+function compare({ place, wishes }: Wishes, object: string, windows: boolean): Comparison {
+  const present = new Map((place.container.env ?? []).map((variable) => [variable.name, variable]));
+  const mounts: VolumeMount[] = [];
+  const env: EnvVar[] = [];
+  const problems: Problem[] = [];
+  const warnings: string[] = [];
+  for (const wish of wishes) {
+    for (const mount of wish.mounts) {
+      if ((place.container.volumeMounts ?? []).some((each) => isDeepStrictEqual(each, mount))) continue;
+      mounts.push(mount);
+      problems.push(...hiddenMounts(wish, mount, object, windows));
+    }
+    for (const group of wish.env) {
+      const kept = group.filter(({ name }) => present.has(name));
+      if (kept.length === 0) env.push(...group);
+      else warnings.push(...keptVariables(object, place, group, present));
+    }
+  }
+  if (mounts.length === 0 && env.length === 0) return { problems, warnings };
+  return { missing: { place, mounts, env }, problems, warnings };
 }
 
-/** Other mounts of the container that our mount would hide: those at its path or below. */
-function hiddenMounts(
-  { container }: ContainerPlace,
-  mount: VolumeMount,
-  reading: Reading,
-  windows: boolean,
-): Problem[] {
-  const others = [
-    ...(container.volumeMounts ?? [])
-      .filter((other) => other.name !== mount.name)
-      .map((other) => ({ path: other.mountPath, what: `the mount of the volume ${quote(other.name)}` })),
-    ...(container.volumeDevices ?? []).map((other) => ({
-      path: other.devicePath,
-      what: `the device ${quote(other.name)}`,
-    })),
-  ];
-  const { path: folder, object, key } = reading.mountPath;
-  // A Windows Pod may write `C:\data` for `/data`.
-  const written = (path: string) => (windows ? path.replace(/^[A-Za-z]:/, '').replaceAll('\\', '/') : path);
-  return others
-    .filter(({ path }) => isAtOrAbove(folder, normalisePath(written(path))))
-    .map(({ path, what }) => ({
-      object,
-      key,
-      value: folder,
-      wrong: `equals or lies above ${quote(path)}, ${what} in the container ${quote(container.name)}`,
-      accepted: 'a folder of its own for the tokens, which may lie inside another mount',
-    }));
-}
+type Variable = NonNullable<ContainerPlace['container']['env']>[number];
 
-/** Mounts of our volumes that we would not add: elsewhere, writable, or in a container that must not see these tokens. */
-function foreignMounts(
-  places: readonly ContainerPlace[],
+/** A warning for the variables of a group that a container has and that are not as we would write them. */
+function keptVariables(
   object: string,
-  volumes: ReadonlyMap<string, Volume>,
-  wishes: readonly ContainerWish[],
-): Problem[] {
-  const wanted = new Map(wishes.map(({ place, mount }) => [place, mount]));
-  return places.flatMap((place) =>
-    (place.container.volumeMounts ?? []).flatMap((present, index) => {
-      if (!volumes.has(present.name)) return [];
-      const ours = wanted.get(place);
-      if (isDeepStrictEqual(present, ours)) return [];
-      return {
-        object,
-        key: `spec.${place.list}[${place.index}].volumeMounts[${index}]`,
-        value: `${present.name} at ${present.mountPath}`,
-        wrong: `mounts a volume of podpass in the container ${quote(place.container.name)} in another way than podpass does`,
-        accepted:
-          ours === undefined
-            ? 'no such mount, as this container is to see other tokens or none'
-            : `none, or exactly ${JSON.stringify(ours)}`,
-      };
-    }),
-  );
+  { container }: ContainerPlace,
+  group: readonly EnvVar[],
+  present: ReadonlyMap<string, Variable>,
+): string[] {
+  const left = group.filter(({ name }) => !present.has(name)).map(({ name }) => name);
+  const others = left.length === 0 ? '' : `, and ${left.join(', ')} is not added`;
+  return group.flatMap(({ name, value }) => {
+    const variable = present.get(name);
+    if (variable === undefined || (left.length === 0 && writtenValue(variable) === value)) return [];
+    return [`${object}: container ${quote(container.name)} has a variable ${name} already; it stays as it is${others}`];
+  });
+}
+
+/** The API server leaves an empty value out. */
+function writtenValue(variable: Variable): string | undefined {
+  return variable.value ?? ('valueFrom' in variable ? undefined : '');
+}
+
+// ---- metadata --------------------------------------------------------------------------------------------------------
+
+/** The annotations and labels that are missing; nothing that is there is replaced. */
+function missingMetadata(pod: Pod, object: string, injections: readonly Injection[]) {
+  const annotations: Record<string, string> = {};
+  const labels: Record<string, string> = {};
+  const problems: Problem[] = [];
+  const warnings: string[] = [];
+  for (const injection of injections) {
+    for (const [key, value] of Object.entries(injection.annotations ?? {})) {
+      const present = pod.metadata?.annotations?.[key];
+      if (present === undefined) annotations[key] = value;
+      else if (present !== value) {
+        const wrong = `is not what ${injection.by} writes there, and it would be read in its place`;
+        problems.push({ object, key, value: present, wrong, accepted: 'none; it is written by podpass' });
+      }
+    }
+    for (const [key, value] of Object.entries(injection.labels ?? {})) {
+      const present = pod.metadata?.labels?.[key];
+      if (present === undefined) labels[key] = value;
+      else if (present !== value)
+        warnings.push(`${object}: the label ${key} is ${quote(present)} already; it stays as it is`);
+    }
+  }
+  return { annotations, labels, problems, warnings };
 }

@@ -9,6 +9,7 @@ export interface Pod {
     readonly name?: string;
     readonly generateName?: string;
     readonly namespace?: string;
+    readonly labels?: Readonly<Record<string, string>> | null;
     readonly annotations?: Readonly<Record<string, string>> | null;
   } | null;
   readonly spec: PodSpec;
@@ -119,6 +120,7 @@ const podShape = record({
       name: optional(string),
       generateName: optional(string),
       namespace: optional(string),
+      labels: optional(strings),
       annotations: optional(strings),
     }),
   ),

@@ -1,3 +1,5 @@
+import { editDistance } from './edit-distance.ts';
+
 /**
  * Every annotation under the prefix: one row per key. The parser's keys, the warnings for unknown ones and the README's
  * table come from this list; how a value is read stands in webhook/annotations.ts.
@@ -107,9 +109,9 @@ export const annotationRows = [
     key: 'injected',
     named: false,
     on: 'Pod, by podpass',
-    value: 'a list of tokens',
-    meaning: 'written by podpass: the tokens that the Pod got',
-    example: 'api,vault',
+    value: 'a list of tokens and presets',
+    meaning: 'written by podpass: the tokens that the Pod got, and the presets that gave it something',
+    example: 'api,vault,aws',
   },
 ] as const satisfies readonly AnnotationRow[];
 
@@ -152,18 +154,4 @@ export function nearestAnnotation(written: string): string {
     .map((row) => ({ row, distance: editDistance(head, row.key) + (row.named === (name !== undefined) ? 0 : 1) }));
   const nearest = candidates.reduce((a, b) => (b.distance < a.distance ? b : a)).row;
   return nearest.named ? `${nearest.key}.${name || '<name>'}` : nearest.key;
-}
-
-/** Levenshtein distance; the texts are annotation keys, at most 63 characters long. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const substitution = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(substitution, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[b.length] ?? 0;
 }

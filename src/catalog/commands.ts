@@ -19,7 +19,14 @@ export interface CommandRow {
 }
 
 /** What decides what happens to a Pod; the same for the webhook and for `mutate`. */
-const admission = ['annotationPrefix', 'mountPath', 'tokenExpiration', 'reservedAudiences'] as const;
+const admission = [
+  ...(['annotationPrefix', 'mountPath', 'tokenExpiration', 'reservedAudiences', 'presets'] as const),
+  ...(['awsAnnotationPrefix', 'awsTokenAudience', 'awsTokenExpiration', 'awsMountPath', 'awsDefaultRegion'] as const),
+  ...(['awsStsRegionalEndpoint', 'awsContainerCredentialsConfig', 'awsContainerCredentialsAudience'] as const),
+  ...(['awsContainerCredentialsMountPath', 'awsContainerCredentialsFullUri'] as const),
+  ...(['azureTenantId', 'azureAuthorityHost', 'azureTokenAudience', 'azureTokenExpiration'] as const),
+  ...(['gcpAnnotationPrefix', 'gcpTokenAudience', 'gcpTokenExpiration', 'gcpDefaultRegion'] as const),
+] as const;
 /** What `--tls-mode managed` goes by. */
 const managedTls = [
   ...(['tlsSecret', 'tlsService', 'tlsName', 'tlsCertLifetime', 'tlsCaLifetime'] as const),

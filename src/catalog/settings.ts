@@ -1,5 +1,6 @@
 import type { Codec } from '../codec.ts';
 import * as codec from '../codec.ts';
+import { presetNames } from './presets.ts';
 
 /**
  * Every setting a user can make: one row each. The parser, the types of the parsed settings, `--help` and the README's
@@ -19,6 +20,12 @@ export interface SettingRow<T = unknown> {
   readonly repeatable?: true;
   /** Repeatable, and one value may also hold several with commas between them. */
   readonly commas?: true;
+  /** With `commas`: an empty value is an empty list, which is not the default. */
+  readonly mayBeEmpty?: true;
+  /** Another environment variable that is read where ours is not set. */
+  readonly otherVariable?: string;
+  /** What it was called in the cloud's own webhook, of which a preset takes the place. */
+  readonly replaces?: string;
   /** A one-letter flag. */
   readonly short?: string;
   /** Only on the command line. */
@@ -98,6 +105,99 @@ export const settingRows = {
   reservedAudiences: row(codec.audience, {
     help: "an audience to refuse, besides the API server's own",
     repeatable: true,
+  }),
+  presets: row(codec.choice(...presetNames), {
+    help: "the clouds whose pod identity webhooks' annotations are obeyed; empty for none",
+    repeatable: true,
+    commas: true,
+    mayBeEmpty: true,
+    default: 'aws',
+  }),
+  awsAnnotationPrefix: row(codec.annotationPrefix, {
+    help: 'the part of the AWS annotations before the slash',
+    default: 'eks.amazonaws.com',
+    replaces: '--annotation-prefix',
+  }),
+  awsTokenAudience: row(codec.audience, {
+    help: 'the audience of tokens for IAM roles without one of their own',
+    default: 'sts.amazonaws.com',
+    replaces: '--token-audience',
+  }),
+  awsTokenExpiration: row(codec.tokenLifetime, {
+    help: 'the lifetime of AWS tokens without one of their own',
+    default: '24h',
+    replaces: '--token-expiration',
+  }),
+  awsMountPath: row(codec.mountPath, {
+    help: 'the folder of the token for an IAM role',
+    default: '/var/run/secrets/eks.amazonaws.com/serviceaccount',
+    replaces: '--token-mount-path',
+  }),
+  awsDefaultRegion: row(codec.text, {
+    help: 'the value of AWS_DEFAULT_REGION and AWS_REGION; without it none is set',
+    replaces: '--aws-default-region',
+  }),
+  awsStsRegionalEndpoint: row(codec.flag, {
+    help: 'sets AWS_STS_REGIONAL_ENDPOINTS=regional where no annotation says otherwise',
+    default: 'false',
+    replaces: '--sts-regional-endpoint',
+  }),
+  awsContainerCredentialsConfig: row(codec.filePath, {
+    help: 'a JSON file of the ServiceAccounts with EKS Pod Identity: {"identities": [{"namespace", "serviceAccount"}]}; the webhook reads it again when it changes',
+    replaces: '--watch-container-credentials-config',
+  }),
+  awsContainerCredentialsAudience: row(codec.audience, {
+    help: 'the audience of tokens for EKS Pod Identity',
+    default: 'pods.eks.amazonaws.com',
+    replaces: '--container-credentials-audience',
+  }),
+  awsContainerCredentialsMountPath: row(codec.mountPath, {
+    help: 'the folder of the token for EKS Pod Identity',
+    default: '/var/run/secrets/pods.eks.amazonaws.com/serviceaccount',
+    replaces: '--container-credentials-token-mount-path',
+  }),
+  awsContainerCredentialsFullUri: row(codec.webUrl, {
+    help: 'the value of AWS_CONTAINER_CREDENTIALS_FULL_URI',
+    default: 'http://169.254.170.23/v1/credentials',
+    replaces: '--container-credentials-full-uri',
+  }),
+  azureTenantId: row(codec.text, {
+    help: 'the value of AZURE_TENANT_ID where no annotation says one',
+    otherVariable: 'AZURE_TENANT_ID',
+    replaces: 'AZURE_TENANT_ID',
+  }),
+  azureAuthorityHost: row(codec.webUrl, {
+    help: 'the value of AZURE_AUTHORITY_HOST',
+    default: 'https://login.microsoftonline.com/',
+    replaces: 'AZURE_ENVIRONMENT',
+  }),
+  azureTokenAudience: row(codec.audience, {
+    help: 'the audience of tokens for Azure',
+    default: 'api://AzureADTokenExchange',
+    replaces: '--audience',
+  }),
+  azureTokenExpiration: row(codec.duration(3600, DAY), {
+    help: 'the lifetime of Azure tokens without one of their own',
+    default: '1h',
+  }),
+  gcpAnnotationPrefix: row(codec.annotationPrefix, {
+    help: 'the part of the Google Cloud annotations before the slash',
+    default: 'cloud.google.com',
+    replaces: '-annotation-prefix',
+  }),
+  gcpTokenAudience: row(codec.audience, {
+    help: 'the audience of tokens for Google Cloud without one of their own',
+    default: 'sts.googleapis.com',
+    replaces: '-token-audience',
+  }),
+  gcpTokenExpiration: row(codec.duration(3600, 2 ** 32), {
+    help: 'the lifetime of Google Cloud tokens without one of their own',
+    default: '24h',
+    replaces: '-token-expiration',
+  }),
+  gcpDefaultRegion: row(codec.text, {
+    help: 'the value of CLOUDSDK_COMPUTE_REGION; without it, it is empty',
+    replaces: '-gcp-default-region',
   }),
   shutdownDelay: row(codec.duration(0, 25), {
     help: 'how long requests are still served after SIGTERM',

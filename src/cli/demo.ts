@@ -101,6 +101,7 @@ async function start(folder: string, services: Service[]): Promise<Stage> {
       annotationPrefix: settingRows.annotationPrefix.default,
       mountPath: settingRows.mountPath.default,
       tokenExpiration: parsed(settingRows.tokenExpiration.codec, settingRows.tokenExpiration.default),
+      presets: [],
     },
     reservedAudiences: () => new Set([issuer]),
     serviceAccounts: embeddedServiceAccounts(),

@@ -1,14 +1,15 @@
 import { readFileSync } from 'node:fs';
-import type { AnnotationSettings } from '../../webhook/annotations.ts';
-import type { Annotated } from '../../webhook/effective-annotations.ts';
-import { mutatePod } from '../../webhook/mutate-pod.ts';
+import { type MutationSettings, mutatePod } from '../../webhook/mutate-pod.ts';
 import { type Pod, readPod, serviceAccountNameOf } from '../../webhook/pod.ts';
+import type { Account } from '../../webhook/presets/preset.ts';
+import { presetsOf } from '../../webhook/presets/registry.ts';
 import { findReservedAudiences } from '../../webhook/reserved-audiences.ts';
 import type { CommandSettings } from '../catalog/commands.ts';
 import { describe, Failure, messageOf, type Problem, whyUnreadable } from '../fault.ts';
 import type { AddOperation } from '../json-patch.ts';
 import { silentLog } from '../log.ts';
 import { applyAndDiff } from './diff.ts';
+import { readIdentities } from './identities.ts';
 import { type ManifestFile, type ManifestObject, readManifests } from './manifest-file.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -23,8 +24,8 @@ const TEMPLATES: Readonly<Record<string, readonly string[]>> = {
   'batch/CronJob': ['spec', 'jobTemplate', 'spec', 'template'],
 };
 
-/** Finds a ServiceAccount's annotations; `undefined` where there is none. */
-type FindServiceAccount = (namespace: string, name: string) => Promise<Annotated | undefined>;
+/** Finds a ServiceAccount; `undefined` where there is none. */
+type FindServiceAccount = (namespace: string, name: string) => Promise<Account | undefined>;
 
 interface Result {
   readonly object: ManifestObject;
@@ -36,6 +37,7 @@ export async function runMutate(settings: CommandSettings<'mutate'>, terminal: T
     await readText(settings.file, terminal),
     settings.file === '-' ? 'standard input' : settings.file,
   );
+  const presets = presetsOf(settings, await readIdentities(settings.awsContainerCredentialsConfig));
   const cluster =
     settings.kubeconfig === undefined ? undefined : await connect(settings, settings.kubeconfig, terminal);
   try {
@@ -44,7 +46,7 @@ export async function runMutate(settings: CommandSettings<'mutate'>, terminal: T
     const results: Result[] = [];
     const problems: Problem[] = [];
     for (const object of file.objects) {
-      const result = await mutate(object, find, { ...settings, reservedAudiences }, terminal);
+      const result = await mutate(object, find, { ...settings, reservedAudiences, presets }, terminal);
       problems.push(...result.problems);
       results.push(result);
     }
@@ -71,7 +73,7 @@ async function readText(path: string, terminal: Terminal): Promise<string> {
 async function mutate(
   object: ManifestObject,
   find: FindServiceAccount,
-  settings: AnnotationSettings,
+  settings: MutationSettings,
   terminal: Terminal,
 ) {
   const { kind, group, namespace, name } = object;
@@ -109,7 +111,7 @@ function podIn(object: ManifestObject, template: readonly string[], label: strin
 
 /** ServiceAccounts of the same file count first, then the cluster's; without a cluster the others have no annotations. */
 function serviceAccountsOf(file: ManifestFile, live: FindServiceAccount | undefined): FindServiceAccount {
-  const inFile = new Map<string, Annotated>();
+  const inFile = new Map<string, Account>();
   for (const { kind, group, namespace, name, value } of file.objects) {
     if (kind !== 'ServiceAccount' || group !== '') continue;
     const cannotRead = (what: string) => new Failure(`ServiceAccount ${namespace}/${name} cannot be read: ${what}`);
@@ -121,15 +123,17 @@ function serviceAccountsOf(file: ManifestFile, live: FindServiceAccount | undefi
       if (typeof text !== 'string') throw cannotRead(`metadata.annotations[${JSON.stringify(key)}] must be a string`);
       annotations[key] = text;
     }
-    inFile.set(`${namespace}/${name}`, { object: `ServiceAccount ${namespace}/${name}`, annotations });
+    inFile.set(`${namespace}/${name}`, { ...accountOf(namespace, name), annotations });
   }
   return async (namespace, name) => {
     const found = inFile.get(`${namespace}/${name}`);
     if (found !== undefined) return found;
-    return live === undefined
-      ? { object: `ServiceAccount ${namespace}/${name}`, annotations: {} }
-      : live(namespace, name);
+    return live === undefined ? { ...accountOf(namespace, name), annotations: {} } : live(namespace, name);
   };
+}
+
+function accountOf(namespace: string, name: string): Omit<Account, 'annotations'> {
+  return { namespace, name, object: `ServiceAccount ${namespace}/${name}` };
 }
 
 /** The cluster of `--kubeconfig`; loaded only then, as the Kubernetes client is large. */
@@ -139,12 +143,12 @@ async function connect(settings: CommandSettings<'mutate'>, kubeconfig: string, 
   const client = createKubeClient(loadKubeConfig({ kubeconfig, env: terminal.env }));
   const timeoutMs = settings.serviceAccountLookupTimeout * 1000;
   const find: FindServiceAccount = async (namespace, name) => {
-    const object = `ServiceAccount ${namespace}/${name}`;
+    const account = accountOf(namespace, name);
     try {
       const found = await readServiceAccount(client, namespace, name, timeoutMs);
-      return found && { object, annotations: found.annotations };
+      return found && { ...account, annotations: found.annotations };
     } catch (cause) {
-      throw new Failure(`${object} cannot be read: ${messageOf(cause)}`, { cause });
+      throw new Failure(`${account.object} cannot be read: ${messageOf(cause)}`, { cause });
     }
   };
   const { found, complete } = await findReservedAudiences(client, silentLog);

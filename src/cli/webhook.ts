@@ -1,4 +1,5 @@
 import { hostname } from 'node:os';
+import { presetsOf } from '../../webhook/presets/registry.ts';
 import { followReservedAudiences } from '../../webhook/reserved-audiences.ts';
 import { startWebhook } from '../../webhook/server.ts';
 import { createServiceAccountCache, systemClock } from '../../webhook/service-accounts.ts';
@@ -9,6 +10,7 @@ import { firstSignal, shutDown } from '../runtime/lifecycle.ts';
 import { createLogger } from '../runtime/logger.ts';
 import { createMetrics } from '../runtime/metrics.ts';
 import { readPair } from '../runtime/tls-files.ts';
+import { followIdentities } from './identities.ts';
 import { manageTls } from './managed-tls.ts';
 import type { Terminal } from './terminal.ts';
 import { followPair, tlsFilesOf } from './tls.ts';
@@ -25,9 +27,11 @@ export async function runWebhook(settings: CommandSettings<'webhook'>, terminal:
     files === undefined
       ? manageTls({ settings, namespace: settings.namespace ?? findNamespace(kubeConfig), client, metrics, log })
       : undefined;
+  const identities = await followIdentities(settings.awsContainerCredentialsConfig, log);
+  const presets = presetsOf(settings, identities.has);
   const serviceAccounts = createServiceAccountCache({
     client,
-    annotationPrefixes: [`${settings.annotationPrefix}/`],
+    annotationPrefixes: [settings.annotationPrefix, ...presets.map(({ prefix }) => prefix)].map((each) => `${each}/`),
     lookupTimeoutMs: settings.serviceAccountLookupTimeout * 1000,
     clock: systemClock,
     log,
@@ -51,7 +55,7 @@ export async function runWebhook(settings: CommandSettings<'webhook'>, terminal:
   });
   let reserved: ReadonlySet<string> = new Set(settings.reservedAudiences);
   const webhook = await startWebhook({
-    settings,
+    settings: { ...settings, presets },
     reservedAudiences: () => reserved,
     serviceAccounts,
     synced: () => serviceAccounts.hasSynced,
@@ -76,6 +80,7 @@ export async function runWebhook(settings: CommandSettings<'webhook'>, terminal:
   await shutDown(webhook, await signal, settings.shutdownDelay, log);
   search.stop();
   const told = events.stop();
+  identities.stop();
   followed?.stop();
   await managed?.stop();
   await told;

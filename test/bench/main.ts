@@ -91,6 +91,7 @@ const settings = {
   mountPath: '/var/run/secrets/podpass.dev/tokens',
   tokenExpiration: 3600,
   reservedAudiences: new Set<string>(),
+  presets: [],
 };
 const serviceAccount = {
   namespace: 'shop',

@@ -4,6 +4,7 @@ import { join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { parseAllDocuments, stringify } from 'yaml';
+import { presetNames } from '../../src/catalog/presets.ts';
 import { allObjects, installationFiles } from '../../src/cli/manifests/installation.ts';
 import { dashboardConfig, monitoring } from '../../src/cli/manifests/monitoring.ts';
 import type { Installation, KubeObject } from '../../src/cli/manifests/object.ts';
@@ -99,6 +100,21 @@ describeCluster('manifests, built by Kustomize', () => {
     expect(built).toEqual(byId(allObjects({ ...BASE, tls: 'cert-manager' })));
     expect(Object.keys(built).filter((id) => /^(Secret|Role|RoleBinding)\//.test(id))).toEqual([]);
     expect(JSON.stringify(built['ClusterRole/podpass-webhook'])).not.toContain('patch');
+  });
+});
+
+describeCluster('the overlay presets', () => {
+  it('is the webhook alone, with every preset, for Pods in kube-system too', async () => {
+    const built = await kustomize('overlays/presets');
+    const { namespace, webhook } = installationFiles({ ...BASE, presets: presetNames });
+    expect(built).toEqual(byId([namespace, webhook].flatMap((contents) => Object.values(contents).flat())));
+    const text = JSON.stringify(built['MutatingWebhookConfiguration/podpass']);
+    expect(text).not.toContain('kube-system');
+    expect(text).toContain('azure.workload.identity/use');
+    expect(JSON.stringify(built['Deployment/podpass/podpass-webhook'])).toContain('--presets=aws,azure,gcp');
+    expect(Object.keys(built).filter((id) => id.includes('discovery'))).toEqual([
+      'ClusterRoleBinding/podpass-webhook-issuer-discovery',
+    ]);
   });
 });
 

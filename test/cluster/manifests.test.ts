@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { alertRows } from '../../src/catalog/alerts.ts';
-import { allObjects } from '../../src/cli/manifests/installation.ts';
+import { presetNames } from '../../src/catalog/presets.ts';
+import { allObjects, installationFiles } from '../../src/cli/manifests/installation.ts';
 import { dashboardConfig, monitoring } from '../../src/cli/manifests/monitoring.ts';
 import type { KubeObject } from '../../src/cli/manifests/object.ts';
 import { idOf } from '../../src/cli/manifests/text.ts';
@@ -406,5 +407,28 @@ describeCluster('the installation, on a real API server', () => {
         if (!('denied' in vector.expect)) expect([status, body.message]).toEqual([201, undefined]);
       },
     );
+  });
+
+  describe('with every preset, as in the overlay', () => {
+    const withPresets = Object.values(installationFiles({ ...INSTALLATION, presets: presetNames }).webhook).flat();
+    const entries = withPresets.find(({ kind }) => kind === 'MutatingWebhookConfiguration') as typeof registration;
+
+    it.each(withPresets.map((object) => [idOf(object), object] as const))('accepts %s, strictly', async (_, object) => {
+      const answer = await apply(object, '&dryRun=All');
+      expect([answer.status, answer.warnings, answer.body.message]).toEqual([200, [], undefined]);
+    });
+
+    it('a Pod with the label of Azure waits for the webhook, wherever it is; others do not', async () => {
+      const webhooks = entries.webhooks.map((entry) => ({ ...entry, clientConfig: DEAD }));
+      expect((await apply({ ...entries, webhooks })).status).toBe(200);
+      const azure = { 'azure.workload.identity/use': 'true' };
+      await until('the registration', async () => (await create({ labels: azure })).status === 500);
+      for (const namespace of [NAMESPACE, 'kube-system']) {
+        const { body } = await create({ labels: azure, namespace });
+        expect(body.message).toContain('failed calling webhook "azure.podpass.dev"');
+        for (const labels of [{}, { 'azure.workload.identity/use': 'false' }])
+          expect((await create({ labels, namespace })).status).toBe(201);
+      }
+    });
   });
 });

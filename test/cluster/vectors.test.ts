@@ -1,4 +1,6 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { flagOf } from '../../src/catalog/settings.ts';
 import type { ApiResponse } from './api-client.ts';
@@ -14,6 +16,7 @@ interface Vector {
   serviceAccount?: { annotations: Record<string, string> };
   pod: object;
   settings?: Record<string, string | string[]>;
+  containerCredentials?: boolean;
   expect: { pod: object } | { unchanged: true } | { denied: string[] };
   warnings?: string[];
 }
@@ -63,18 +66,36 @@ const newest = {
 
 const settingsLabel = 'test.podpass.dev/settings';
 
+/** A namespace each, as each has its own idea of the same ServiceAccount. */
+const namespaceOf = ({ name }: { name: string }) => name.slice(0, 63);
+
+/** What decides which webhook a vector is for. */
+const webhookOf = ({ settings = {}, containerCredentials = false }: Partial<Vector>) =>
+  JSON.stringify({ settings, containerCredentials });
+
 describeCluster('every vector, by a real API server', () => {
   let cluster: ControlPlane;
   const webhooks: Podpass[] = [];
+  const files = mkdtempSync(join(tmpdir(), 'podpass-vectors-'));
   /** The distinct settings, each with a webhook of its own. */
-  const settings = [...new Set(vectors.map((vector) => JSON.stringify(vector.settings ?? {})))];
+  const settings = [...new Set(vectors.map(webhookOf))];
 
   beforeAll(async () => {
     cluster = await startControlPlane({ binaries: clusterBinaries(), extraArgs: newest.flags });
+    const identities = join(files, 'identities.json');
+    const withIdentity = vectors.filter(({ containerCredentials }) => containerCredentials);
+    writeFileSync(
+      identities,
+      JSON.stringify({
+        identities: withIdentity.map((vector) => ({ namespace: namespaceOf(vector), serviceAccount: 'app' })),
+      }),
+    );
     for (const [index, text] of settings.entries()) {
-      const flags = Object.entries(JSON.parse(text) as Record<string, string | string[]>).flatMap(([key, value]) =>
-        [value].flat().flatMap((each) => [flagOf(key), each]),
+      const written = JSON.parse(text) as Required<Pick<Vector, 'settings'>> & { containerCredentials: boolean };
+      const flags = Object.entries(written.settings).flatMap(([key, value]) =>
+        [value].flat().map((each) => `${flagOf(key)}=${each}`),
       );
+      if (written.containerCredentials) flags.push(`${flagOf('awsContainerCredentialsConfig')}=${identities}`);
       const webhook = await startWebhook(cluster, flags);
       webhooks.push(webhook);
       const namespaceSelector = { matchLabels: { [settingsLabel]: String(index) } };
@@ -87,6 +108,7 @@ describeCluster('every vector, by a real API server', () => {
   afterAll(async () => {
     await Promise.all(webhooks.map((webhook) => webhook.stop()));
     await cluster?.stop();
+    rmSync(files, { recursive: true });
   });
 
   /** A field that the API server does not know is an error here, so that no vector tests less than it says. */
@@ -132,9 +154,8 @@ describeCluster('every vector, by a real API server', () => {
 
   for (const vector of vectors) {
     it(`${vector.name}: ${vector.title}`, async () => {
-      // A namespace each, as each has its own idea of the same ServiceAccount.
-      const namespace = vector.name.slice(0, 63);
-      const labels = { [settingsLabel]: String(settings.indexOf(JSON.stringify(vector.settings ?? {}))) };
+      const namespace = namespaceOf(vector);
+      const labels = { [settingsLabel]: String(settings.indexOf(webhookOf(vector))) };
       await cluster.createNamespace(namespace, { labels });
       await cluster.createServiceAccount(namespace, 'app', vector.serviceAccount?.annotations);
 
@@ -158,7 +179,8 @@ describeCluster('every vector, by a real API server', () => {
       metadata: { name: 'newest', annotations: { 'podpass.dev/audiences': 'vault' } },
       spec: { serviceAccountName: 'app', containers: [container], volumes: [volume], ...podFields },
     };
-    await cluster.createNamespace('newest', { labels: { [settingsLabel]: String(settings.indexOf('{}')) } });
+    const labels = { [settingsLabel]: String(settings.indexOf(webhookOf({}))) };
+    await cluster.createNamespace('newest', { labels });
     await cluster.createServiceAccount('newest', 'app');
     const { status, body } = await create('newest', pod);
     expect(status, JSON.stringify(body)).toBe(201);

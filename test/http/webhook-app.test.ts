@@ -15,7 +15,7 @@ import { serverCertificate, testCa } from '../unit/tls-material.ts';
 
 const MiB = 1024 * 1024;
 const SECRET = 'eyJhbGciOiJSUzI1NiJ9.not-for-the-log';
-const SETTINGS = { annotationPrefix: 'podpass.dev', mountPath: '/tokens', tokenExpiration: 3600 };
+const SETTINGS = { annotationPrefix: 'podpass.dev', mountPath: '/tokens', tokenExpiration: 3600, presets: [] };
 
 let ca: CertifiedKey;
 let pair: CertifiedKey & { notBefore: number; notAfter: number };

@@ -2,10 +2,12 @@ import fc from 'fast-check';
 import jsonPatch, { type Operation } from 'fast-json-patch';
 import { expect, test } from 'vitest';
 import { annotationRows } from '../../src/catalog/annotations.ts';
+import { type PresetName, presetRows } from '../../src/catalog/presets.ts';
 import { listItems } from '../../src/codec.ts';
 import { describeAll } from '../../src/fault.ts';
 import { mutatePod } from '../../webhook/mutate-pod.ts';
 import { containerPlaces, type Pod, readPod } from '../../webhook/pod.ts';
+import { mutationSettings } from '../mutation-settings.ts';
 
 /** Printed, so that a failure can be run again: `PODPASS_TEST_SEED=… npx vitest run test/property`. */
 const seed = Number(process.env.PODPASS_TEST_SEED ?? Date.now() % 2 ** 31);
@@ -13,12 +15,15 @@ console.log(`property tests: seed ${seed}`);
 const check = <Ts extends [unknown, ...unknown[]]>(property: fc.IProperty<Ts>, numRuns = 1000) =>
   fc.assert(property, { seed, numRuns });
 
-const SETTINGS = {
-  annotationPrefix: 'podpass.dev',
-  mountPath: '/var/run/secrets/podpass.dev/tokens',
-  tokenExpiration: 3600,
-  reservedAudiences: new Set(['apiserver']),
-};
+const SETTINGS = mutationSettings(
+  {
+    presets: 'aws,azure,gcp',
+    awsDefaultRegion: 'eu-central-1',
+    azureTenantId: 'tenant',
+    reservedAudiences: 'apiserver',
+  },
+  (_, name) => name === 'credentials',
+);
 
 // ---- arbitraries -----------------------------------------------------------------------------------------------------
 
@@ -39,12 +44,15 @@ const value: Record<string, fc.Arbitrary<string>> = {
     oneOf('600', '10m', ' 1h ', '24h', '4294967296'),
     fc.oneof(noise, oneOf('599', '1h30m', '-1h', '1e3')),
   ),
-  env: mostly(oneOf('TOKEN_FILE', 'A', 'API_FILE', 'B_1'), fc.oneof(noise, oneOf('PATH', 'lower', 'LD_X'))),
+  env: mostly(
+    oneOf('TOKEN_FILE', 'A', 'API_FILE', 'B_1'),
+    fc.oneof(noise, oneOf('PATH', 'lower', 'LD_X', 'AWS_REGION')),
+  ),
   containers: mostly(list(oneOf('web')), list(oneOf(...CONTAINERS, 'nobody'))),
   'skip-containers': list(oneOf(...CONTAINERS, 'nobody')),
   'mount-path': mostly(
     oneOf('/srv/tokens', '/data/tokens', '/srv//./t/', '/a$(B)/c'),
-    fc.oneof(noise, oneOf('/data', '/etc', 'srv', '/', '/a:b', '/var')),
+    fc.oneof(noise, oneOf('/data', '/etc', 'srv', '/', '/a:b', '/var', '/var/run/secrets/azure')),
   ),
   inject: mostly(oneOf('true', ''), oneOf('false', 'no')),
   injected: noise,
@@ -86,6 +94,33 @@ const annotation = fc.oneof(
   },
 );
 const annotations = fc.array(annotation, { maxLength: 7 });
+
+const lifetime = mostly(oneOf('3600', '2h', '86400', ''), fc.oneof(noise, oneOf('0', '-1', '5000000000', 'soon')));
+const skipped = fc
+  .tuple(fc.uniqueArray(oneOf(...CONTAINERS, 'nobody'), { maxLength: 3 }), oneOf(',', ', ', ';', ' ; '))
+  .map(([names, by]) => names.join(by));
+const PROVIDER = 'projects/1/locations/global/workloadIdentityPools/p/providers/c';
+/** What presets read, mostly as it should be. */
+const presetValue: Record<string, fc.Arbitrary<string>> = {
+  'role-arn': mostly(fc.constant('arn:aws:iam::111122223333:role/r'), noise),
+  audience: mostly(oneOf('sts.amazonaws.com', 'x'), oneOf('', 'apiserver', 'a b')),
+  'token-expiration': lifetime,
+  'service-account-token-expiration': mostly(oneOf('3600', '2h', ''), lifetime),
+  'sts-regional-endpoints': oneOf('true', '0', 'no'),
+  'skip-containers': skipped,
+  'workload-identity-provider': mostly(fc.constant(PROVIDER), noise),
+  'service-account-email': mostly(fc.constant('r@p.iam.gserviceaccount.com'), noise),
+  'injection-mode': mostly(oneOf('direct', 'gcloud'), noise),
+  'external-credentials-json': noise,
+};
+const PREFIXES = { aws: 'eks.amazonaws.com', azure: 'azure.workload.identity', gcp: 'cloud.google.com' };
+const presetAnnotations = (on: 'Pod' | 'ServiceAccount') =>
+  fc.array(
+    fc
+      .constantFrom(...presetRows.filter((row) => row.kind === 'annotation' && row.on.split(', ').includes(on)))
+      .chain(({ preset, key }) => fc.tuple(fc.constant(`${PREFIXES[preset]}/${key}`), presetValue[key] ?? noise)),
+    { maxLength: 2 },
+  );
 const manyAnnotations = fc.oneof(annotations, fc.constant([['podpass.dev/audiences', 'vault']] as [string, string][]));
 
 const maybe = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: undefined });
@@ -104,7 +139,10 @@ const listOf = <T>(item: fc.Arbitrary<T>, by: (item: T) => unknown) =>
     { weight: 3, arbitrary: fc.uniqueArray(item, { maxLength: 3, selector: by }) },
   );
 const env = withUnknown(
-  fc.record({ name: oneOf('TOKEN_FILE', 'HOME', 'X'), value: maybe(fc.string({ maxLength: 4 })) }),
+  fc.record({
+    name: oneOf('TOKEN_FILE', 'HOME', 'X', 'AWS_ROLE_ARN', 'AWS_REGION', 'AWS_STS_REGIONAL_ENDPOINTS'),
+    value: maybe(fc.string({ maxLength: 4 })),
+  }),
 );
 const mount = withUnknown(
   fc.record({
@@ -133,7 +171,17 @@ const pod: fc.Arbitrary<Pod> = fc
     metadata: withUnknown(
       fc.record({
         name: maybe(fc.constant('web')),
-        annotations: manyAnnotations.map((entries) => Object.fromEntries(entries)),
+        generateName: maybe(fc.constant('web-')),
+        labels: maybe(
+          fc.constantFrom<object>(
+            {},
+            { 'azure.workload.identity/use': 'true' },
+            { 'eks.amazonaws.com/skip-pod-identity-webhook': '' },
+          ),
+        ),
+        annotations: fc
+          .tuple(manyAnnotations, presetAnnotations('Pod'))
+          .map((entries) => Object.fromEntries(entries.flat())),
       }),
     ),
     more: unknown,
@@ -158,9 +206,27 @@ const pod: fc.Arbitrary<Pod> = fc
       },
     }) as Pod;
   });
-const account = fc.oneof(
+const accountOfPresets = fc
+  .tuple(
+    fc.subarray([
+      ['eks.amazonaws.com/role-arn', 'arn:aws:iam::111122223333:role/r'],
+      ['azure.workload.identity/client-id', 'client'],
+      ['example.com/container-credentials', 'true'],
+    ]),
+    fc.constantFrom<[string, string][]>(
+      [],
+      [
+        ['cloud.google.com/workload-identity-provider', PROVIDER],
+        ['cloud.google.com/service-account-email', 'r@p.iam.gserviceaccount.com'],
+      ],
+    ),
+    presetAnnotations('ServiceAccount'),
+  )
+  .map((entries) => Object.fromEntries(entries.flat()) as Record<string, string>);
+const account: fc.Arbitrary<Record<string, string>> = fc.oneof(
   { weight: 2, arbitrary: fc.constant({}) },
   { weight: 1, arbitrary: annotations.map((entries) => Object.fromEntries(entries)) },
+  { weight: 2, arbitrary: accountOfPresets },
 );
 
 // ---- the rules -------------------------------------------------------------------------------------------------------
@@ -168,10 +234,11 @@ const account = fc.oneof(
 const mutate = (value: unknown, serviceAccount: Record<string, string>) => {
   const reading = readPod(value);
   if ('wrong' in reading) throw new TypeError(reading.wrong);
+  const name = 'example.com/container-credentials' in serviceAccount ? 'credentials' : 'app';
   return mutatePod(
     reading.pod,
     'Pod shop/web',
-    { object: 'ServiceAccount shop/app', annotations: serviceAccount },
+    { namespace: 'shop', name, object: 'ServiceAccount shop/app', annotations: serviceAccount },
     SETTINGS,
   );
 };
@@ -193,6 +260,12 @@ function withoutAdditions(admitted: Pod, before: Pod): unknown {
       cut(place?.container as unknown as Record<string, unknown>, key, original[key]);
   }
   const annotations = { ...(rest.metadata.annotations as object) } as Record<string, string>;
+  const credentials = 'cloud.google.com/external-credentials-json';
+  if (before.metadata?.annotations?.[credentials] === undefined) delete annotations[credentials];
+  const labels = { ...(rest.metadata.labels as object) } as Record<string, string>;
+  delete labels['eks.amazonaws.com/pod-identity'];
+  if (before.metadata?.labels === undefined) delete rest.metadata.labels;
+  else rest.metadata.labels = labels;
   const injected = before.metadata?.annotations?.['podpass.dev/injected'];
   if (injected === undefined) delete annotations['podpass.dev/injected'];
   else annotations['podpass.dev/injected'] = injected;
@@ -202,16 +275,18 @@ function withoutAdditions(admitted: Pod, before: Pod): unknown {
 }
 
 const outcomes = { injected: 0, unchanged: 0, denied: 0 };
+const acted: Record<PresetName, number> = { aws: 0, azure: 0, gcp: 0 };
 
 test('any Pod: the patch applies, adds only, keeps the rest, and a second round adds nothing', () => {
   check(
     fc.property(pod, account, (before, serviceAccount) => {
       const frozen = JSON.stringify(before);
-      const { patch, problems, tokens } = mutate(before, serviceAccount);
+      const { patch, problems, tokens, presets } = mutate(before, serviceAccount);
       expect(JSON.stringify(before)).toBe(frozen);
+      for (const { name } of presets) acted[name as PresetName] += 1;
       outcomes[problems.length > 0 ? 'denied' : patch.length > 0 ? 'injected' : 'unchanged'] += 1;
       if (problems.length > 0) {
-        expect([patch, tokens]).toEqual([[], []]);
+        expect([patch, tokens, presets]).toEqual([[], [], []]);
         expect(describeAll(problems)).toContain('; accepted: ');
         return;
       }
@@ -220,15 +295,15 @@ test('any Pod: the patch applies, adds only, keeps the rest, and a second round 
       expect(withoutAdditions(after, before)).toEqual(before);
       expect(mutate(after, serviceAccount)).toMatchObject({ patch: [], problems: [] });
       expect(after.metadata?.annotations?.['podpass.dev/injected'] ?? '').toBe(
-        tokens.length > 0
-          ? tokens.map(({ name }) => name).join(',')
+        tokens.length + presets.length > 0
+          ? [...tokens, ...presets].map(({ name }) => name).join(',')
           : (before.metadata?.annotations?.['podpass.dev/injected'] ?? ''),
       );
     }),
   );
   // The arbitraries are of use only while they reach every outcome.
-  console.log(outcomes);
-  for (const count of Object.values(outcomes)) expect(count).toBeGreaterThan(30);
+  console.log(outcomes, acted);
+  for (const count of [...Object.values(outcomes), ...Object.values(acted)]) expect(count).toBeGreaterThan(15);
 });
 
 test('every container sees exactly its own tokens, in one mount', () => {
@@ -271,6 +346,36 @@ test('every container sees exactly its own tokens, in one mount', () => {
   );
 });
 
+const PRESET_VOLUMES: Record<PresetName, RegExp> = {
+  aws: /^(aws-iam-token|eks-pod-identity-token)$/,
+  azure: /^azure-workload-identity-reserved-[0-9a-f]{30}$/,
+  gcp: /^(gcp-iam-token|external-credential-config)$/,
+};
+
+test("a preset's volumes are there exactly where it acts, each in a container that does not skip it", () => {
+  check(
+    fc.property(pod, account, (before, serviceAccount) => {
+      const { patch, problems, presets } = mutate(before, serviceAccount);
+      if (problems.length > 0) return;
+      const { spec } = apply(before, patch);
+      for (const [name, pattern] of Object.entries(PRESET_VOLUMES) as [PresetName, RegExp][]) {
+        const acts = presets.some((preset) => preset.name === name);
+        const volumes = (spec.volumes ?? []).filter((volume) => pattern.test(volume.name)).map((volume) => volume.name);
+        expect(volumes).toHaveLength(acts ? (name === 'gcp' ? 2 : 1) : 0);
+        const written = before.metadata?.annotations?.[`${PREFIXES[name]}/skip-containers`] ?? '';
+        const skips = written.split(name === 'azure' ? ';' : ',').map((each) => each.trim());
+        for (const { container: each } of containerPlaces(spec)) {
+          const mounted = (each.volumeMounts ?? []).filter((one) => pattern.test(one.name)).map((one) => one.name);
+          if (mounted.length > 0) expect(mounted.sort()).toEqual(volumes.sort());
+          if (skips.includes(each.name)) expect(mounted).toEqual([]);
+          // An aws container may be left alone because it has everything itself.
+          else if (acts && name !== 'aws') expect(mounted).toHaveLength(volumes.length);
+        }
+      }
+    }),
+  );
+});
+
 test('the order of annotations does not matter', () => {
   check(
     fc.property(pod, account, fc.infiniteStream(fc.nat()), (before, serviceAccount, random) => {
@@ -291,7 +396,7 @@ test('the order of annotations does not matter', () => {
         problems.map(({ object, key, value }) => `${object} ${key} ${value}`).sort(),
         [...warnings].sort(),
       ];
-      expect([second.patch, second.tokens]).toEqual([first.patch, first.tokens]);
+      expect([second.patch, second.tokens, second.presets]).toEqual([first.patch, first.tokens, first.presets]);
       expect(texts(second)).toEqual(texts(first));
     }),
   );
@@ -300,8 +405,9 @@ test('the order of annotations does not matter', () => {
 test('in a second round only containers added meanwhile change', () => {
   check(
     fc.property(pod, account, (before, serviceAccount) => {
-      // A name of ours that only the late container needs is a conflict that was none before.
-      fc.pre(!JSON.stringify(before.spec).includes('podpass-tokens'));
+      // What only the late container wants can be a conflict that was none before.
+      fc.pre(!/podpass-tokens|external-credentials-json/.test(JSON.stringify(before)));
+      fc.pre(!/"(AWS_REGION|.var.run.secrets.azure)"/.test(JSON.stringify([before.metadata, serviceAccount])));
       const first = mutate(before, serviceAccount);
       if (first.problems.length > 0) return;
       const after = apply(before, first.patch);
@@ -313,11 +419,7 @@ test('in a second round only containers added meanwhile change', () => {
       const late = `/spec/containers/${after.spec.containers?.length ?? 0}/`;
       expect(second.problems).toEqual([]);
       for (const { path } of second.patch)
-        expect(
-          path.startsWith(late) ||
-            path.startsWith('/spec/volumes') ||
-            path === '/metadata/annotations/podpass.dev~1injected',
-        ).toBe(true);
+        expect(path.startsWith(late) || path.startsWith('/spec/volumes') || path.startsWith('/metadata/')).toBe(true);
     }),
     500,
   );
@@ -345,4 +447,31 @@ test('a small request does not ask for an answer that no API server would take, 
   const { patch } = mutate({ metadata: { annotations }, spec: { containers } }, {});
   expect(process.cpuUsage(started).user / 1e6).toBeLessThan(1.5);
   expect(JSON.stringify(patch).length).toBeLessThan(16 * 1024 * 1024);
+});
+
+test('nor do presets', () => {
+  const serviceAccount = {
+    'eks.amazonaws.com/role-arn': 'arn:aws:iam::111122223333:role/r',
+    'cloud.google.com/workload-identity-provider': PROVIDER,
+    'cloud.google.com/service-account-email': 'r@p.iam.gserviceaccount.com',
+  };
+  const labels = { 'azure.workload.identity/use': 'true' };
+  const skip = Array.from({ length: 20_000 }, (_, i) => `x${i}`).join(',');
+  // As long as the longest key, so that each is compared with it.
+  const misspelt = Array.from({ length: 1_500 }, (_, i) => [
+    `azure.workload.identity/${String(i).padStart(32, 'x')}`,
+    '',
+  ]);
+  const annotations = { 'cloud.google.com/skip-containers': skip, ...Object.fromEntries(misspelt) };
+  for (const count of [1_000, 20_000]) {
+    const containers = Array.from({ length: count }, (_, i) => ({ name: `c${i}` }));
+    const started = process.cpuUsage();
+    const { patch, problems, presets } = mutate(
+      { metadata: { labels, annotations }, spec: { containers } },
+      serviceAccount,
+    );
+    expect(process.cpuUsage(started).user / 1e6).toBeLessThan(1.5);
+    expect(JSON.stringify(patch).length).toBeLessThan(16 * 1024 * 1024);
+    expect([presets.length, problems.length]).toEqual(count === 1_000 ? [3, 0] : [0, 1]);
+  }
 });

@@ -4,12 +4,14 @@ import { Fault } from '../../src/fault.ts';
 import type { AdmissionRequest } from '../../webhook/admission-review.ts';
 import { admit } from '../../webhook/admit.ts';
 import { type ServiceAccountSource, ServiceAccountUnavailable } from '../../webhook/service-accounts.ts';
+import { mutationSettings } from '../mutation-settings.ts';
 
 const SETTINGS = {
   annotationPrefix: 'podpass.dev',
   mountPath: '/tokens',
   tokenExpiration: 3600,
   reservedAudiences: new Set(['apiserver']),
+  presets: [],
 };
 
 type Annotations = Record<string, string>;
@@ -254,4 +256,16 @@ test('a warning fits into the 256 characters that the API server shows, with the
   expect(response.warnings).toHaveLength(1);
   expect(response.warnings?.[0]?.length).toBeLessThanOrEqual(256);
   expect(response.warnings?.[0]).toContain('expiration');
+});
+
+test('the audit annotation names presets beside tokens, even a token that is called like a preset', async () => {
+  const role = { 'eks.amazonaws.com/role-arn': 'arn:aws:iam::111122223333:role/r' };
+  const source = accounts({ 'shop/app': role });
+  const audit = async (annotations: Annotations) => {
+    const { response, result } = await admit(request(pod(annotations)), source, mutationSettings());
+    expect(result).toBe('injected');
+    return JSON.parse(response.auditAnnotations?.tokens ?? '');
+  };
+  expect(await audit(VAULT)).toEqual({ vault: 'vault', aws: 'sts.amazonaws.com' });
+  expect(await audit({ 'podpass.dev/audiences': 'aws' })).toEqual({ aws: 'aws', 'aws (preset)': 'sts.amazonaws.com' });
 });

@@ -122,6 +122,8 @@ describe('settings', () => {
         'true',
         '1',
         '10m',
+        '2h',
+        'aws',
         '127.0.0.1',
         'https://a.example',
         '/srv/x',

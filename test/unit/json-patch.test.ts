@@ -1,6 +1,6 @@
 import jsonPatch, { type Operation } from 'fast-json-patch';
 import { expect, test } from 'vitest';
-import { append, pointer, setMember } from '../../src/json-patch.ts';
+import { append, pointer, setMembers } from '../../src/json-patch.ts';
 
 const apply = (document: object, patch: readonly object[]) =>
   jsonPatch.applyPatch(structuredClone(document), structuredClone(patch) as Operation[], true).newDocument;
@@ -21,8 +21,9 @@ test.each([undefined, [], [{ name: 'a' }]])('items come last in a list that is %
   expect(append('/list', list, [])).toEqual([]);
 });
 
-test.each([undefined, {}, { 'x/y': 'old', z: '1' }])('a member is set in an object that is %j', (map) => {
-  const operation = setMember('/map', map, 'x/y', 'new');
-  expect(operation.op).toBe('add');
-  expect(apply(map === undefined ? {} : { map }, [operation])).toEqual({ map: { ...map, 'x/y': 'new' } });
+test.each([undefined, {}, { 'x/y': 'old', z: '1' }])('members are set in an object that is %j', (map) => {
+  const operations = setMembers('/map', map, { 'x/y': 'new', '~': '2' });
+  expect(operations.every(({ op }) => op === 'add')).toBe(true);
+  expect(apply(map === undefined ? {} : { map }, operations)).toEqual({ map: { ...map, 'x/y': 'new', '~': '2' } });
+  expect(setMembers('/map', map, {})).toEqual([]);
 });

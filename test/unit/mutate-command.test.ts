@@ -466,3 +466,45 @@ test('the whole: help, version, unknown commands', async () => {
   expect(await podpass(['constructor'])).toMatchObject({ code: 2, out: '' });
   expect(await podpass(['--bogus'])).toMatchObject({ code: 2, out: '' });
 });
+
+describe('presets', () => {
+  const account = (annotations: object) => ({
+    apiVersion: 'v1',
+    kind: 'ServiceAccount',
+    metadata: { name: 'default', annotations },
+  });
+  const plain = { ...POD, metadata: { name: 'web', labels: { 'azure.workload.identity/use': 'true' } } };
+  const list = (annotations: object) => json({ apiVersion: 'v1', kind: 'List', items: [account(annotations), plain] });
+  const variables = async (input: string, ...argv: string[]) => {
+    const { code, out, err } = await mutate(input, '-o', 'json', ...argv);
+    expect([code, err]).toEqual([0, '']);
+    const { items } = JSON.parse(out) as { items: { spec: { containers: { env?: { name: string }[] }[] } }[] };
+    return (items[1]?.spec.containers[0]?.env ?? []).map(({ name }) => name);
+  };
+  const ROLE = { 'eks.amazonaws.com/role-arn': 'arn:aws:iam::111122223333:role/r' };
+  const AWS = ['AWS_ROLE_ARN', 'AWS_WEB_IDENTITY_TOKEN_FILE'];
+
+  test('aws is on by default, others when they are named', async () => {
+    expect(await variables(list(ROLE))).toEqual(AWS);
+    expect(await variables(list(ROLE), '--presets=')).toEqual([]);
+    expect(await variables(list(ROLE), '--presets=aws,azure', '--azure-tenant-id=t')).toEqual([
+      ...AWS,
+      'AZURE_TENANT_ID',
+      'AZURE_FEDERATED_TOKEN_FILE',
+      'AZURE_AUTHORITY_HOST',
+    ]);
+  });
+
+  test('container credentials are those of the file', async () => {
+    const file = join(folder, 'identities.json');
+    writeFileSync(file, '{"identities":[{"namespace":"default","serviceAccount":"default"}]}');
+    const flag = `--aws-container-credentials-config=${file}`;
+    expect(await variables(list(ROLE), flag)).toEqual([
+      'AWS_CONTAINER_CREDENTIALS_FULL_URI',
+      'AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE',
+    ]);
+    writeFileSync(file, '{"identities":[{}]}');
+    const { code, out, err } = await mutate(list(ROLE), flag);
+    expect([code, out, err]).toEqual([1, '', expect.stringContaining(`${file} cannot be used: "identities[0]"`)]);
+  });
+});

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { Reading, Token } from '../../webhook/annotations.ts';
-import { planInjection } from '../../webhook/plan.ts';
+import { planInjections } from '../../webhook/plan.ts';
 import type { Container, Pod, PodSpec } from '../../webhook/pod.ts';
+import { tokenInjection } from '../../webhook/token-injection.ts';
 
 const INJECTED = 'podpass.dev/injected';
 const FOLDER = '/tokens';
@@ -23,7 +24,9 @@ const podOf = (containers: Container[], spec: Partial<PodSpec> = {}, annotations
 function plan(pod: Pod, tokens: Token[], path = FOLDER) {
   const mountPath = { path, object: 'Pod shop/web', key: 'podpass.dev/mount-path' };
   const reading: Reading = { tokens, mountPath, problems: [], warnings: [] };
-  return planInjection(pod, 'Pod shop/web', reading, INJECTED);
+  const injection = tokenInjection(pod, reading);
+  if (injection === undefined) throw new RangeError('too many tokens for a test');
+  return planInjections(pod, 'Pod shop/web', [injection], INJECTED);
 }
 
 const source = (name: string, expirationSeconds = 3600) => ({
@@ -40,23 +43,24 @@ test('a Pod without tokens gets nothing', () => {
   expect(plan(podOf([container('web')]), [])).toEqual({
     volumes: [],
     containers: [],
-    tokens: [],
+    annotations: {},
+    labels: {},
     problems: [],
     warnings: [],
   });
   expect(plan(podOf([container('web')]), [token('a', [])]).volumes).toEqual([]);
-  expect(plan(podOf([container('web')]), [token('a', [])]).injected).toBeUndefined();
+  expect(plan(podOf([container('web')]), [token('a', [])]).annotations).toEqual({});
 });
 
 describe('volumes', () => {
   test('the one with all tokens is podpass-tokens, a projection of a source for each token', () => {
-    const { volumes, containers, injected } = plan(podOf([container('web')]), [
+    const { volumes, containers, annotations } = plan(podOf([container('web')]), [
       token('a', ['web']),
       token('b', ['web'], { expirationSeconds: 600 }),
     ]);
     expect(volumes).toEqual([volume('podpass-tokens', source('a'), source('b', 600))]);
     expect(containers.map(({ mounts: list }) => list)).toEqual([[mountOf('podpass-tokens')]]);
-    expect(injected).toBe('a,b');
+    expect(annotations).toEqual({ [INJECTED]: 'a,b' });
   });
 
   test('containers with the same set share one, and each container has one mount', () => {
@@ -164,7 +168,14 @@ describe('mounts', () => {
       { volumes: [ours] },
       { [INJECTED]: 'a' },
     );
-    expect(plan(pod, tokens)).toEqual({ volumes: [], containers: [], tokens, problems: [], warnings: [] });
+    expect(plan(pod, tokens)).toEqual({
+      volumes: [],
+      containers: [],
+      annotations: {},
+      labels: {},
+      problems: [],
+      warnings: [],
+    });
   });
 
   test.each([
@@ -245,7 +256,7 @@ test('in a second round only a container that was added meanwhile changes', () =
   expect(second.problems).toEqual([]);
   expect(mounts(second)).toEqual({ late: ['podpass-tokens'] });
   expect(second.volumes.map((each) => each.name)).toEqual(['podpass-tokens']);
-  expect(second.injected).toBe('a,b');
+  expect(second.annotations).toEqual({ [INJECTED]: 'a,b' });
 });
 
 test('injected replaces what the user wrote, and is not written twice', () => {
@@ -253,7 +264,7 @@ test('injected replaces what the user wrote, and is not written twice', () => {
     plan(podOf([container('web')], {}, written === undefined ? {} : { [INJECTED]: written }), [
       token('b', ['web']),
       token('a', []),
-    ]).injected;
+    ]).annotations[INJECTED];
   expect(injected()).toBe('b');
   expect(injected('mine')).toBe('b');
   expect(injected('b')).toBeUndefined();

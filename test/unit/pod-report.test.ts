@@ -9,6 +9,7 @@ const SETTINGS = {
   mountPath: '/tokens',
   tokenExpiration: 3600,
   reservedAudiences: new Set(['apiserver']),
+  presets: [],
 };
 const OWNER = { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'web-5d4f', uid: 'a-b-c', controller: true };
 const BAD = { 'podpass.dev/audiences': 'vault', 'podpass.dev/expiration': '5m' };

@@ -69,6 +69,25 @@ describe('precedence', () => {
       mountPath: '/var/run/secrets/podpass.dev/tokens',
       tokenExpiration: 3600,
       reservedAudiences: [],
+      presets: ['aws'],
+      awsAnnotationPrefix: 'eks.amazonaws.com',
+      awsTokenAudience: 'sts.amazonaws.com',
+      awsTokenExpiration: 86_400,
+      awsMountPath: '/var/run/secrets/eks.amazonaws.com/serviceaccount',
+      awsDefaultRegion: undefined,
+      awsStsRegionalEndpoint: false,
+      awsContainerCredentialsConfig: undefined,
+      awsContainerCredentialsAudience: 'pods.eks.amazonaws.com',
+      awsContainerCredentialsMountPath: '/var/run/secrets/pods.eks.amazonaws.com/serviceaccount',
+      awsContainerCredentialsFullUri: 'http://169.254.170.23/v1/credentials',
+      azureTenantId: undefined,
+      azureAuthorityHost: 'https://login.microsoftonline.com/',
+      azureTokenAudience: 'api://AzureADTokenExchange',
+      azureTokenExpiration: 3600,
+      gcpAnnotationPrefix: 'cloud.google.com',
+      gcpTokenAudience: 'sts.googleapis.com',
+      gcpTokenExpiration: 86_400,
+      gcpDefaultRegion: undefined,
       serviceAccountLookupTimeout: 1,
       shutdownDelay: 6,
       logLevel: 'info',
@@ -148,6 +167,42 @@ describe('flags', () => {
       const parsed = parse('discovery', [...argv, '--keys', '/keys']);
       expect(parsed.ok && parsed.settings.keySource).toEqual(['cluster', 'files']);
     }
+  });
+
+  test('of presets may be an empty list, in each source', () => {
+    expect(settings(['--presets', 'gcp,aws', '--presets=aws']).presets).toEqual(['gcp', 'aws']);
+    expect(settings(['--presets=']).presets).toEqual([]);
+    expect(settings(['--presets', '']).presets).toEqual([]);
+    expect(settings([], { env: { PODPASS_PRESETS: '' } }).presets).toEqual([]);
+    expect(settings([], { env: { PODPASS_PRESETS: 'azure, gcp,' } }).presets).toEqual(['azure', 'gcp']);
+    expect(settings(CONFIG, { file: 'presets: []' }).presets).toEqual([]);
+    expect(settings(CONFIG, { file: 'presets: ""' }).presets).toEqual([]);
+    expect(settings(CONFIG, { file: 'presets: [azure]' }).presets).toEqual(['azure']);
+    expect(problems('webhook', ['--tls-cert=c', '--tls-key=k', '--presets', 'aws,ibm'])).toEqual([
+      expect.stringContaining('--presets: "ibm" is not one of them; accepted: aws, azure, gcp'),
+    ]);
+    // Only there an empty list means something.
+    expect(problems('discovery', ['--key-source='])).toEqual([expect.stringContaining('--key-source: ""')]);
+  });
+
+  test('of presets whose annotations would be the same are refused', () => {
+    const told = (...argv: string[]) => problems('mutate', ['-f', '-', ...argv]);
+    expect(told('--aws-annotation-prefix=podpass.dev')).toEqual([
+      expect.stringContaining('--aws-annotation-prefix: "podpass.dev" is the prefix of --annotation-prefix too'),
+    ]);
+    expect(told('--presets=', '--aws-annotation-prefix=podpass.dev')).toEqual([]);
+    const both = ['--presets=azure,gcp', '--gcp-annotation-prefix=azure.workload.identity'];
+    expect(told(...both)).toEqual([expect.stringContaining('is the prefix of azure too')]);
+    expect(problems('webhook', ['--tls-cert=c', '--tls-key=k', ...both])).toHaveLength(1);
+  });
+
+  test('the Azure tenant is also read from the variable that the cloud has for it', () => {
+    const env = { AZURE_TENANT_ID: 'b' };
+    expect(settings([], { env }).azureTenantId).toBe('b');
+    expect(settings([], { env: { ...env, PODPASS_AZURE_TENANT_ID: 'a' } }).azureTenantId).toBe('a');
+    expect(settings(['--azure-tenant-id=c'], { env }).azureTenantId).toBe('c');
+    expect(settings(CONFIG, { env, file: 'azureTenantId: d' }).azureTenantId).toBe('b');
+    expect(settings([], { env: { AZURE_TENANT_ID: '' } }).azureTenantId).toBeUndefined();
   });
 
   test('without a value are booleans', () => {

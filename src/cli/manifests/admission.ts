@@ -15,8 +15,11 @@ export const podCreation = {
 
 /** kube-system must come up without podpass, and podpass without itself. */
 export function selectedNamespaces(own: string): object {
-  const key = 'kubernetes.io/metadata.name';
-  return { matchExpressions: [{ key, operator: 'NotIn', values: ['kube-system', own] }] };
+  return namespacesBut('kube-system', own);
+}
+
+export function namespacesBut(...names: readonly string[]): object {
+  return { matchExpressions: [{ key: 'kubernetes.io/metadata.name', operator: 'NotIn', values: names }] };
 }
 
 const ANNOTATIONS = 'object.metadata.?annotations';

@@ -15,6 +15,7 @@ export interface Workload {
    */
   readonly memory: string;
   readonly cpu: string;
+  readonly envFrom?: readonly object[];
   readonly volumeMounts?: readonly object[];
   readonly volumes?: readonly object[];
   /** Who may read the files of `volumes`, beside their owner. */
@@ -64,7 +65,7 @@ export function workload(installation: Installation, wanted: Workload): KubeObje
 }
 
 function podTemplate({ image }: Installation, wanted: Workload): object {
-  const { service, args, portName, memory, cpu, volumeMounts, volumes, fsGroup } = wanted;
+  const { service, args, portName, memory, cpu, envFrom, volumeMounts, volumes, fsGroup } = wanted;
   const spread = (topologyKey: string) => ({
     maxSkew: 1,
     topologyKey,
@@ -103,6 +104,7 @@ function podTemplate({ image }: Installation, wanted: Workload): object {
           image,
           imagePullPolicy: 'IfNotPresent',
           args,
+          ...(envFrom === undefined ? {} : { envFrom }),
           ports: [
             { name: portName, containerPort: defaultPort(service, 'port'), protocol: 'TCP' },
             { name: 'metrics', containerPort: defaultPort(service, 'metricsPort'), protocol: 'TCP' },

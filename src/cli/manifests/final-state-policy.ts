@@ -1,4 +1,4 @@
-import { TOKENS_VOLUME } from '../../../webhook/plan.ts';
+import { TOKENS_VOLUME } from '../../../webhook/token-injection.ts';
 import type { NamedKey, PlainKey } from '../../catalog/annotations.ts';
 import { NOT_MIRROR, NOT_OPTED_OUT, PREFIX, podCreation, selectedNamespaces } from './admission.ts';
 import { type Installation, type KubeObject, metadataOf, names } from './object.ts';

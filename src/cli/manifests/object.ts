@@ -1,3 +1,5 @@
+import type { PresetName } from '../../catalog/presets.ts';
+
 /** A Kubernetes object as it is written into a file. */
 export interface KubeObject {
   readonly apiVersion: string;
@@ -19,6 +21,8 @@ export interface Installation {
   readonly issuer?: string | undefined;
   /** Where the webhook's certificate comes from: itself, or a Secret that cert-manager keeps. */
   readonly tls: 'managed' | 'cert-manager';
+  /** The presets that take the place of the clouds' own webhooks; absent: the default, beside podpass' own annotations. */
+  readonly presets?: readonly PresetName[];
 }
 
 export type Service = 'webhook' | 'discovery';
@@ -31,6 +35,8 @@ export const names = {
   tlsSecret: 'podpass-webhook-tls',
   /** cert-manager's, of another type: a Secret cannot change its type. */
   certificateSecret: 'podpass-webhook-certificate',
+  /** Settings of the webhook as environment variables, for who has no other way to say them; it need not be there. */
+  settings: 'podpass-webhook-settings',
   /** The MutatingWebhookConfiguration, and the policy that looks at what it left. */
   registration: 'podpass',
   certificate: 'podpass-webhook',

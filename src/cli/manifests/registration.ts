@@ -1,10 +1,13 @@
 import type { annotationRows } from '../../catalog/annotations.ts';
-import { NOT_MIRROR, NOT_OPTED_OUT, PREFIX, podCreation, selectedNamespaces } from './admission.ts';
+import { AZURE_PREFIX, type PresetKey } from '../../catalog/presets.ts';
+import { NOT_MIRROR, NOT_OPTED_OUT, namespacesBut, PREFIX, podCreation, selectedNamespaces } from './admission.ts';
 import { type Installation, type KubeObject, metadataOf, names } from './object.ts';
 
 /** The Pods of this label wait for the webhook: their owner would rather have no Pod than one without its tokens. */
 const OPT_IN = `${PREFIX}/inject`;
 const INJECTED: (typeof annotationRows)[number]['key'] = 'injected';
+
+const AZURE_USE: PresetKey<'azure', 'label'> = 'use';
 
 /** What the webhook itself writes; before it there is nothing that tells. */
 const NOT_INJECTED = {
@@ -19,10 +22,12 @@ const NOT_INJECTED = {
  * The second one makes Pods of the label wait. It is only asked where the first one added nothing, and so it is a second
  * try too: the API server itself never repeats a call whose connection broke, as when a replica has crashed.
  *
+ * In the place of the clouds' own webhooks it serves kube-system as they do, and Pods with Azure's label wait as they did.
+ *
  * There is no caBundle: the webhook, or cert-manager, writes it, and applying this again must not wipe it.
  */
 export function registration(installation: Installation): KubeObject {
-  const { namespace, tls } = installation;
+  const { namespace, tls, presets = [] } = installation;
   const injectCa = { annotations: { 'cert-manager.io/inject-ca-from': `${namespace}/${names.certificate}` } };
   const entry = (name: string, failurePolicy: 'Fail' | 'Ignore', own: object) => ({
     name: `${name}.${PREFIX}`,
@@ -30,7 +35,7 @@ export function registration(installation: Installation): KubeObject {
     clientConfig: { service: { name: names.webhook, namespace, path: '/mutate', port: 443 } },
     rules: [podCreation],
     matchPolicy: 'Equivalent',
-    namespaceSelector: selectedNamespaces(namespace),
+    namespaceSelector: presets.length > 0 ? namespacesBut(namespace) : selectedNamespaces(namespace),
     failurePolicy,
     // Containers that another webhook adds later get their tokens too.
     reinvocationPolicy: 'IfNeeded',
@@ -52,6 +57,14 @@ export function registration(installation: Installation): KubeObject {
         objectSelector: { matchLabels: { [OPT_IN]: 'true' } },
         matchConditions: [...conditions, NOT_INJECTED],
       }),
+      ...(presets.includes('azure')
+        ? [
+            entry('azure', 'Fail', {
+              objectSelector: { matchLabels: { [`${AZURE_PREFIX}/${AZURE_USE}`]: 'true' } },
+              matchConditions: [...conditions, NOT_INJECTED],
+            }),
+          ]
+        : []),
     ],
   };
 }

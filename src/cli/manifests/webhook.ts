@@ -22,16 +22,19 @@ export function webhookFiles(installation: Installation): Readonly<Record<string
 }
 
 /** What the two sources of a certificate differ in, for the container. */
-export function webhookWorkload({ tls }: Installation): Workload {
+export function webhookWorkload({ tls, presets }: Installation): Workload {
   const common = {
     service: 'webhook',
     portName: 'https',
     cpu: '50m',
     // 64 MiB of reviews may be held at once, several times over while they are read (webhook/body.ts).
     memory: '512Mi',
+    ...(presets === undefined ? {} : { envFrom: [{ configMapRef: { name: names.settings, optional: true } }] }),
   } as const;
-  if (tls === 'managed') return { ...common, args: argumentsOf('webhook', { tlsMode: 'managed' }) };
+  const all = { presets: presets?.join(',') };
+  if (tls === 'managed') return { ...common, args: argumentsOf('webhook', { ...all, tlsMode: 'managed' }) };
   const args = argumentsOf('webhook', {
+    ...all,
     tlsMode: 'files',
     tlsCert: `${TLS_FOLDER}/tls.crt`,
     tlsKey: `${TLS_FOLDER}/tls.key`,

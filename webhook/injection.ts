@@ -1,0 +1,92 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { Problem } from '../src/fault.ts';
+import type { ContainerPlace, Pod } from './pod.ts';
+
+/** A volume that podpass adds, as in the core/v1 API; `defaultMode` absent is the API server's 0644. */
+export interface Volume {
+  readonly name: string;
+  readonly projected?: { readonly sources: readonly TokenSource[]; readonly defaultMode?: number };
+  readonly downwardAPI?: { readonly items: readonly object[]; readonly defaultMode?: number };
+}
+
+/** A ServiceAccountTokenProjection. */
+export interface TokenSource {
+  readonly serviceAccountToken: {
+    readonly audience: string;
+    readonly expirationSeconds: number;
+    readonly path: string;
+  };
+}
+
+export interface VolumeMount {
+  readonly name: string;
+  readonly mountPath: string;
+  readonly readOnly: true;
+}
+
+export interface EnvVar {
+  readonly name: string;
+  /** As programs see it, but for `$(NAME)`, which the kubelet expands. */
+  readonly value: string;
+}
+
+/** What one container is to have. */
+export interface ContainerWish {
+  readonly place: ContainerPlace;
+  readonly mounts: readonly VolumeMount[];
+  /** In groups: where a container has one variable of a group, none of that group is added. */
+  readonly env: readonly (readonly EnvVar[])[];
+}
+
+/** Everything that one part of podpass wants of a Pod: the tokens of its own annotations, or a preset. */
+export interface Injection {
+  /** How messages call it: `podpass`, `the preset aws`. */
+  readonly by: string;
+  /** What the annotation `injected` says of it; counts only where a container is to have something. */
+  readonly names: readonly string[];
+  readonly volumes: readonly Volume[];
+  readonly containers: readonly ContainerWish[];
+  /** By their whole keys. An annotation of the Pod with another value is a problem, a label stays with a warning. */
+  readonly annotations?: Readonly<Record<string, string>>;
+  readonly labels?: Readonly<Record<string, string>>;
+  /** The annotation that chooses where the volume is mounted; absent where a Pod has no choice. */
+  readonly folder?: { readonly object: string; readonly key: string };
+  /** The mounts are the same in every container, so that one in a container that is left out does no harm. */
+  readonly uniform: boolean;
+}
+
+/** A bound on the work: no Pod that the API server stores (1.5 MiB) has use for as many. */
+export const MAX_ADDITIONS = 25_000;
+
+export function tooManyAdditions(object: string): Problem {
+  const wrong = 'tokens, mounts and variables or more would be added';
+  const accepted = 'fewer tokens, or fewer containers that see them';
+  return { object, key: 'spec', value: String(MAX_ADDITIONS), wrong, accepted };
+}
+
+/** A file's path as programs in the container write it. `$` is doubled, as the kubelet expands `$(NAME)` in values. */
+export function pathInContainer(folder: string, file: string, windows: boolean): string {
+  const path = `${folder}/${file}`;
+  return (windows ? `C:${path.replaceAll('/', '\\')}` : path).replaceAll('$', '$$$$');
+}
+
+/** How many things an injection is at most going to add. */
+export function sizeOf({ volumes, containers }: Injection): number {
+  const sources = volumes.reduce((sum, { projected }) => sum + (projected?.sources.length ?? 1), 0);
+  return containers.reduce((sum, { mounts, env }) => sum + mounts.length + env.length, sources);
+}
+
+/** True where a volume that the Pod has is the same as ours, but for what the API server fills in between two rounds. */
+export function isSameVolume(present: NonNullable<Pod['spec']['volumes']>[number], ours: Volume): boolean {
+  return isDeepStrictEqual(withMode(present), withMode(ours));
+}
+
+/** The default is in kubernetes/pkg/apis/core/v1/defaults.go. */
+function withMode(volume: object): object {
+  const copy: Record<string, unknown> = { ...volume };
+  for (const source of ['projected', 'downwardAPI']) {
+    const content = copy[source];
+    if (typeof content === 'object' && content !== null) copy[source] = { defaultMode: 0o644, ...content };
+  }
+  return copy;
+}
