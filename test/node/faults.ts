@@ -133,12 +133,13 @@ export function describeFaults(installed: () => Installed, namespace: string): v
 
     /**
      * Until the cluster has noticed, a second or two, every other new connection to the Service still leads to the dead
-     * replica and is refused at once. A creation fails if that happens to both of its tries: a quarter of those for which
-     * there is no connection yet, which each of the load's clients needs once.
+     * replica and is refused at once. A creation fails if that happens to all of its three tries.
      */
-    it('each process of the webhook is killed: few fail, and only by refused connections', async () => {
+    it('each process of the webhook is killed: next to none fails, and only by broken connections', async () => {
       for (const { created: went, webhookFailures } of await killEach('webhook')) {
-        expect(webhookFailures.filter((said) => !/connection refused|EOF|connection reset/.test(said))).toEqual([]);
+        expect(webhookFailures.filter((said) => !/refused|EOF|reset|broken pipe|closed network/.test(said))).toEqual(
+          [],
+        );
         expect(webhookFailures.length).toBeLessThanOrEqual(CLIENTS);
         expect(went).toBeGreaterThan(20);
       }

@@ -174,14 +174,16 @@ describe.each(['managed', 'cert-manager'] as const)('manifests with a certificat
     for (const policy of policies) expect(JSON.stringify(policy)).not.toMatch(/param/);
   });
 
-  test('of the two entries the second makes Pods of the label wait, and both keep out of the way of the cluster', () => {
+  test('the first entry is for all Pods, the last makes those of the label wait, and all keep out of the way of the cluster', () => {
     const [configuration] = ofKind(objects, 'MutatingWebhookConfiguration');
     const { webhooks } = configuration as unknown as { webhooks: Record<string, unknown>[] };
     const names = (conditions: unknown) => (conditions as { name: string }[]).map(({ name }) => name);
     const conditions = ['not-a-mirror-pod', 'not-opted-out'];
+    const labelled = [{ matchLabels: { 'podpass.dev/inject': 'true' } }, [...conditions, 'not-injected-yet']];
     expect(webhooks.map((entry) => [entry.failurePolicy, entry.objectSelector, names(entry.matchConditions)])).toEqual([
       ['Ignore', undefined, conditions],
-      ['Fail', { matchLabels: { 'podpass.dev/inject': 'true' } }, [...conditions, 'not-injected-yet']],
+      ['Ignore', ...labelled],
+      ['Fail', ...labelled],
     ]);
     for (const entry of webhooks) {
       expect(entry).toMatchObject({

@@ -19,8 +19,9 @@ const NOT_INJECTED = {
  * The first entry has to match every Pod, as what a ServiceAccount asks for is not seen by CEL. It must not be in the way
  * when the webhook is away; Pods that ask themselves are then refused by the policy (final-state-policy.ts).
  *
- * The second one makes Pods of the label wait. It is only asked where the first one added nothing, and so it is a second
- * try too: the API server itself never repeats a call whose connection broke, as when a replica has crashed.
+ * The other two are for Pods of the label, and only where nothing was added yet: a second try, and the last one, which
+ * makes the Pod wait. The API server itself never repeats a call whose connection broke, as when a replica has crashed,
+ * and the next connection that it takes may be a dead one as well.
  *
  * In the place of the clouds' own webhooks it serves kube-system as they do, and Pods with Azure's label wait as they did.
  *
@@ -44,6 +45,10 @@ export function registration(installation: Installation): KubeObject {
     ...own,
   });
   const conditions = [NOT_MIRROR, NOT_OPTED_OUT];
+  const labelled = {
+    objectSelector: { matchLabels: { [OPT_IN]: 'true' } },
+    matchConditions: [...conditions, NOT_INJECTED],
+  };
   return {
     apiVersion: 'admissionregistration.k8s.io/v1',
     kind: 'MutatingWebhookConfiguration',
@@ -53,10 +58,8 @@ export function registration(installation: Installation): KubeObject {
     },
     webhooks: [
       entry('all', 'Ignore', { matchConditions: conditions }),
-      entry('labelled', 'Fail', {
-        objectSelector: { matchLabels: { [OPT_IN]: 'true' } },
-        matchConditions: [...conditions, NOT_INJECTED],
-      }),
+      entry('again', 'Ignore', labelled),
+      entry('labelled', 'Fail', labelled),
       ...(presets.includes('azure')
         ? [
             entry('azure', 'Fail', {
