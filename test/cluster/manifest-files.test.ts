@@ -245,13 +245,18 @@ describeCluster('the chart', () => {
       { contentType: 'application/merge-patch+json' },
     );
     const caBundle = Buffer.from(cluster.caPem).toString('base64');
-    const patch = [0, 1].map((at) => ({ op: 'add', path: `/webhooks/${at}/clientConfig/caBundle`, value: caBundle }));
+    const { webhooks: before } = await cluster.expect<{ webhooks: object[] }>('GET', configuration);
+    const patch = before.map((_, at) => ({
+      op: 'add',
+      path: `/webhooks/${at}/clientConfig/caBundle`,
+      value: caBundle,
+    }));
     await cluster.expect('PATCH', configuration, patch, { contentType: 'application/json-patch+json' });
 
     await run('upgrade', 'podpass', chart, '--set', 'webhook.replicas=3');
     expect(await cluster.expect('GET', secret)).toMatchObject({ data: { 'tls.crt': 'eA==' } });
     const { webhooks } = await cluster.expect<{ webhooks: { clientConfig: object }[] }>('GET', configuration);
-    expect(webhooks.map(({ clientConfig }) => clientConfig)).toMatchObject([{ caBundle }, { caBundle }]);
+    expect(webhooks.map(({ clientConfig }) => clientConfig)).toMatchObject(before.map(() => ({ caBundle })));
     const deployment = '/apis/apps/v1/namespaces/podpass/deployments/podpass-webhook';
     expect(await cluster.expect('GET', deployment)).toMatchObject({ spec: { replicas: 3 } });
 
