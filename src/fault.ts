@@ -76,7 +76,11 @@ const UNPRINTABLE = /[\u007f-\u009f\u2028\u2029\u200b-\u200f\u202a-\u202e\u2066-
 /** A value as people and logs may see it: quoted, control characters escaped, at most about 100 characters. */
 export function quote(value: string): string {
   const whole = value.length <= SHOWN ? value : `${value.slice(0, SHOWN)}…`;
-  return JSON.stringify(whole).replace(UNPRINTABLE, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  return JSON.stringify(whole).replace(UNPRINTABLE, escaped);
+}
+
+function escaped(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }
 
 /** The longest names that Kubernetes has, a prefix and the kind before them. */
@@ -87,11 +91,19 @@ export function printable(name: string): string {
   return name.length <= LONGEST_NAME && !/\p{Cc}/u.test(name) && name.search(UNPRINTABLE) < 0 ? name : quote(name);
 }
 
+const LONGEST_SENTENCE = 2000;
+
+/** What we say of a value, in which names that somebody else chose may stand as they are. */
+export function sentence(words: string): string {
+  const whole = words.length <= LONGEST_SENTENCE ? words : `${words.slice(0, LONGEST_SENTENCE)}…`;
+  return whole.replace(/\p{Cc}/gu, escaped).replace(UNPRINTABLE, escaped);
+}
+
 /** `Pod shop/web: podpass.dev/expiration: "5m" is too short; accepted: …` */
 export function describe(problem: Problem): string {
   const { object, key, value, wrong, accepted } = problem;
   const found = value === undefined ? '' : `${quote(value)} `;
-  return `${printable(object)}: ${printable(key)}: ${found}${wrong}; accepted: ${accepted}`;
+  return `${printable(object)}: ${printable(key)}: ${found}${sentence(wrong)}; accepted: ${sentence(accepted)}`;
 }
 
 const DESCRIBED = 100;

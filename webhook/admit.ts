@@ -53,7 +53,7 @@ export async function admit(
     annotations: lookup.serviceAccount.annotations,
   };
   const mutation = mutatePod(pod, object, serviceAccount, settings);
-  const warnings = mutation.warnings.map(fitWarning);
+  const warnings = mutation.warnings.slice(0, MAX_WARNINGS).map(fitWarning);
   if (mutation.problems.length > 0) {
     const message = describeAll(mutation.problems);
     return {
@@ -98,6 +98,9 @@ function isPodCreation({ operation, kind, resource, subResource }: AdmissionRequ
 function podName(pod: Pod): string {
   return printable(pod.metadata?.name || pod.metadata?.generateName || '(unnamed)');
 }
+
+/** Of all warnings together the API server passes on 4 KiB. */
+const MAX_WARNINGS = 100;
 
 /** The API server cuts a warning after 256 characters: apiserver/pkg/endpoints/filters/warning.go. */
 function fitWarning(warning: string): string {

@@ -73,12 +73,8 @@ function route({ method, url = '' }: IncomingMessage): void {
 }
 
 /** Of a problem the log has only where it is: its value may be a token that was put into the wrong place. */
-function logAdmission(
-  log: Log,
-  { uid, namespace = '' }: AdmissionRequest,
-  { result, reason, problems }: Admission,
-): void {
-  const fields = { uid, namespace: printable(String(namespace)), result, reason };
+function logAdmission(log: Log, { uid, namespace }: AdmissionRequest, { result, reason, problems }: Admission): void {
+  const fields = { uid, namespace: printable(namespace ?? ''), result, reason };
   if (problems === undefined) log.debug(fields, 'admission');
   else
     log.info(

@@ -1,4 +1,4 @@
-import { type Problem, printable, quote } from '../src/fault.ts';
+import { type Problem, printable, quote, sentence } from '../src/fault.ts';
 import type { KubeEvent } from '../src/kube-event.ts';
 import type { AdmissionRequest } from './admission-review.ts';
 
@@ -48,7 +48,7 @@ const SHORT = 5;
  */
 function withoutValue({ object, key, value, wrong, accepted }: Problem): string {
   const found = value === undefined ? '' : `${withoutLong(quote(value))} `;
-  return `${printable(object)}: ${printable(key)}: ${found}${withoutLong(wrong)}; accepted: ${withoutLong(accepted)}`;
+  return `${printable(object)}: ${printable(key)}: ${found}${withoutLong(sentence(wrong))}; accepted: ${withoutLong(sentence(accepted))}`;
 }
 
 function withoutLong(text: string): string {

@@ -49,6 +49,15 @@ export function containerPlaces(spec: PodSpec): ContainerPlace[] {
   );
 }
 
+/** How many things a Pod has that are looked at one by one: containers, and what their and its lists hold. */
+export function thingsIn(spec: PodSpec): number {
+  let things = spec.volumes?.length ?? 0;
+  for (const containers of [spec.initContainers, spec.containers])
+    for (const { env, volumeMounts, volumeDevices } of containers ?? [])
+      things += 1 + (env?.length ?? 0) + (volumeMounts?.length ?? 0) + (volumeDevices?.length ?? 0);
+  return things;
+}
+
 /** The name that the API server's own admission would fill in: kubernetes/plugin/pkg/admission/serviceaccount. */
 export function serviceAccountNameOf(spec: PodSpec): string {
   return spec.serviceAccountName || spec.serviceAccount || 'default';
@@ -64,44 +73,49 @@ export function isMirror(pod: Pod): boolean {
   return pod.metadata?.annotations?.['kubernetes.io/config.mirror'] !== undefined;
 }
 
-type Check = (value: unknown, path: string) => string | undefined;
+/** `undefined` where the value is as it should be; else where in it something is not, and what: `[0].name must be a string`. */
+type Check = (value: unknown) => string | undefined;
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-const string: Check = (value, path) => (typeof value === 'string' ? undefined : `${path} must be a string`);
+const string: Check = (value) => (typeof value === 'string' ? undefined : ' must be a string');
 
 const optional =
   (check: Check): Check =>
-  (value, path) =>
-    value === undefined || value === null ? undefined : check(value, path);
+  (value) =>
+    value === undefined || value === null ? undefined : check(value);
 
-const record =
-  (members: Readonly<Record<string, Check>>): Check =>
-  (value, path) => {
-    if (!isObject(value)) return `${path || 'the Pod'} must be an object`;
-    return first(Object.entries(members), ([key, check]) => check(value[key], path === '' ? key : `${path}.${key}`));
+// A Pod may have a million of something, so these make nothing but the message.
+
+function record(members: Readonly<Record<string, Check>>): Check {
+  const checks = Object.entries(members);
+  return (value) => {
+    if (!isObject(value)) return ' must be an object';
+    for (const [key, check] of checks) {
+      const wrong = check(value[key]);
+      if (wrong !== undefined) return `.${key}${wrong}`;
+    }
+    return undefined;
   };
+}
 
-const strings: Check = (value, path) =>
-  isObject(value)
-    ? first(Object.entries(value), ([key, item]) => string(item, `${path}[${quote(key)}]`))
-    : `${path} must be an object`;
+const strings: Check = (value) => {
+  if (!isObject(value)) return ' must be an object';
+  for (const key in value) if (typeof value[key] !== 'string') return `[${quote(key)}] must be a string`;
+  return undefined;
+};
 
 const list =
   (check: Check): Check =>
-  (value, path) =>
-    Array.isArray(value)
-      ? first([...value.entries()], ([index, item]) => check(item, `${path}[${index}]`))
-      : `${path} must be a list`;
-
-function first<T>(items: readonly T[], check: (item: T) => string | undefined): string | undefined {
-  for (const item of items) {
-    const wrong = check(item);
-    if (wrong !== undefined) return wrong;
-  }
-  return undefined;
-}
+  (value) => {
+    if (!Array.isArray(value)) return ' must be a list';
+    for (let index = 0; index < value.length; index++) {
+      const wrong = check(value[index]);
+      if (wrong !== undefined) return `[${index}]${wrong}`;
+    }
+    return undefined;
+  };
 
 const containers = optional(
   list(
@@ -137,6 +151,7 @@ const podShape = record({
 
 /** A Pod (or a Pod template) as a Pod, or the first thing in it that keeps it from being read as one. */
 export function readPod(value: unknown): { readonly pod: Pod } | { readonly wrong: string } {
-  const wrong = podShape(value, '');
-  return wrong === undefined ? { pod: value as Pod } : { wrong };
+  const wrong = podShape(value);
+  if (wrong === undefined) return { pod: value as Pod };
+  return { wrong: wrong.startsWith('.') ? wrong.slice(1) : `the Pod${wrong}` };
 }

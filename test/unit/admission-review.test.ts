@@ -105,8 +105,18 @@ describe('the answer', () => {
 });
 
 test('a large body of very many values is refused before it is parsed', () => {
-  const body = Buffer.from(`{"x":[${'{},'.repeat(3_000_001)}0]}`);
-  expect(() => parseReview(body)).toThrow('the body has over 3000000 values');
+  const body = Buffer.from(`{"x":[${'{},'.repeat(800_001)}0]}`);
+  expect(() => parseReview(body)).toThrow('the body has over 1600000 values');
+  // Those in texts are none, however the texts end.
+  const text = JSON.stringify({
+    ...JSON.parse(review({ uid: UID }).toString()),
+    x: ['\\', '\\"', '[{,'.repeat(1_000_000)],
+  });
+  expect(parseReview(Buffer.from(text)).uid).toBe(UID);
+  const keys = Buffer.from(
+    JSON.stringify(Object.fromEntries(Array.from({ length: 400_001 }, (_, i) => [`key${i}`, 0]))),
+  );
+  expect(() => parseReview(keys)).toThrow('the body has over 400000 keys');
 });
 
 test('an uid is as long as one, as it is logged', () => {
