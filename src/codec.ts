@@ -154,6 +154,8 @@ const PROTECTED = [
   ...['/etc', '/proc', '/sys', '/dev', '/bin', '/sbin', '/usr', '/boot'],
   ...['/run/secrets/kubernetes.io', '/var/run/secrets/kubernetes.io'],
 ];
+/** The same on Windows, where neither case nor dots and spaces at the end count. */
+const WINDOWS = /^\/(windows|program files[^/]*)(\/|$)/;
 
 /** Without repeated slashes, `.` and `..` elements and a trailing slash, as the kernel sees it but for links. */
 export function normalisePath(path: string): string {
@@ -165,26 +167,43 @@ export function normalisePath(path: string): string {
   return `/${elements.join('/')}`;
 }
 
-/** True where `outer` is `inner` or one of the folders above it; both normalised. */
+/** True where `outer` is `inner` or one of the folders above it, by either name that they have; both normalised. */
 export function isAtOrAbove(outer: string, inner: string): boolean {
-  return outer === '/' || inner === outer || inner.startsWith(`${outer}/`);
+  const isOver = (above: string, below: string) => above === '/' || below === above || below.startsWith(`${above}/`);
+  return isOver(outer, inner) || isOver(behindLink(outer), behindLink(inner));
+}
+
+/** In nearly all images /var/run is a link to /run: Filesystem Hierarchy Standard 3.0, sections 3.15.1 and 5.13.1. */
+function behindLink(path: string): string {
+  return /^\/var\/run(\/|$)/.test(path) ? path.slice('/var'.length) : path;
+}
+
+/** A path of a Windows Pod, where `C:\Data.` is `/data`: learn.microsoft.com/windows/win32/fileio/naming-a-file */
+export function normaliseWindowsPath(path: string): string {
+  const elements = normalisePath(path.replace(/^[A-Za-z]:/, '').replaceAll('\\', '/')).split('/');
+  return normalisePath(elements.map((element) => element.replace(/(?<![. ])[. ]+$/, '')).join('/')).toLowerCase();
 }
 
 /** A folder in which token files may appear, normalised. */
 export const mountPath: Codec<string> = {
   metavar: 'PATH',
-  accepted: `an absolute path without ".." or ":", not in or above ${PROTECTED.join(', ')} or /lib*, and not /`,
+  accepted: `an absolute path without ".." or ":", not in or above ${PROTECTED.join(', ')}, /lib*, /Windows or /Program Files, and not /`,
   parse(text) {
     const path = text.trim();
     if (!path.startsWith('/')) return bad('is not an absolute path');
     if (/\p{Cc}/u.test(path)) return bad('has control characters in it');
     if (path.includes(':')) return bad('has ":" in it');
-    if (path.split('/').includes('..')) return bad('has ".." in it');
+    // On Windows a backslash is a slash.
+    const asWindows = path.replaceAll('\\', '/');
+    if (asWindows.split('/').includes('..')) return bad('has ".." in it');
     const normal = normalisePath(path);
-    if (normal === '/') return bad('is the root folder');
-    if (/^\/lib[^/]*(\/|$)/.test(normal)) return bad('is a system path (/lib*)');
-    const hidden = PROTECTED.find((folder) => isAtOrAbove(folder, normal) || isAtOrAbove(normal, folder));
-    if (hidden !== undefined) return bad(`lies in or above ${hidden}`);
+    for (const each of new Set([normal, normalisePath(asWindows)])) {
+      if (each === '/') return bad('is the root folder');
+      if (/^\/lib[^/]*(\/|$)/.test(each)) return bad('is a system path (/lib*)');
+      const hidden = PROTECTED.find((folder) => isAtOrAbove(folder, each) || isAtOrAbove(each, folder));
+      if (hidden !== undefined) return bad(`lies in or above ${hidden}`);
+    }
+    if (WINDOWS.test(normaliseWindowsPath(path))) return bad('is a system path of Windows');
     return ok(normal);
   },
 };

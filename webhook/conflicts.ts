@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { isAtOrAbove, normalisePath } from '../src/codec.ts';
+import { isAtOrAbove, normalisePath, normaliseWindowsPath } from '../src/codec.ts';
 import { type Problem, quote } from '../src/fault.ts';
 import { type ContainerWish, type Injection, isSameVolume, type Volume, type VolumeMount } from './injection.ts';
 import type { ContainerPlace, Pod } from './pod.ts';
@@ -60,11 +60,11 @@ export function hiddenMounts(
       what: `the device ${quote(other.name)}`,
     })),
   ];
-  // A Windows Pod may write `C:\data` for `/data`.
-  const written = (path: string) => (windows ? path.replace(/^[A-Za-z]:/, '').replaceAll('\\', '/') : path);
+  const normalise = windows ? normaliseWindowsPath : normalisePath;
   const folder = mount.mountPath;
+  const taken = normalise(folder);
   return others
-    .filter(({ ours, path }) => !ours && isAtOrAbove(folder, normalisePath(written(path))))
+    .filter(({ ours, path }) => !ours && isAtOrAbove(taken, normalise(path)))
     .map(({ path, what, key }) => {
       const { folder: chosen } = injection;
       if (chosen === undefined) {
@@ -90,6 +90,15 @@ export function foreignMounts(
   const owners = new Map(
     injections.flatMap((injection) => injection.volumes.map(({ name }) => [name, injection] as const)),
   );
+  // Each is told once, however many mounts are compared with it.
+  const exactly = new Map<VolumeMount | undefined, string>([
+    [undefined, 'no such mount, as this container is to see other tokens or none'],
+  ]);
+  const acceptedFor = (ours: VolumeMount | undefined) => {
+    const accepted = exactly.get(ours) ?? `none, or exactly ${JSON.stringify(ours)}`;
+    exactly.set(ours, accepted);
+    return accepted;
+  };
   return containers.flatMap(({ place, wishes }) =>
     (place.container.volumeMounts ?? []).flatMap((present, index) => {
       const owner = owners.get(present.name);
@@ -104,10 +113,7 @@ export function foreignMounts(
         key: `spec.${place.list}[${place.index}].volumeMounts[${index}]`,
         value: `${present.name} at ${present.mountPath}`,
         wrong: `mounts a volume of ${owner.by} in the container ${quote(place.container.name)} in another way than ${owner.by} does`,
-        accepted:
-          ours === undefined
-            ? 'no such mount, as this container is to see other tokens or none'
-            : `none, or exactly ${JSON.stringify(ours)}`,
+        accepted: acceptedFor(ours),
       };
     }),
   );

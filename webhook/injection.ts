@@ -58,10 +58,35 @@ export interface Injection {
 /** A bound on the work: no Pod that the API server stores (1.5 MiB) has use for as many. */
 export const MAX_ADDITIONS = 25_000;
 
+/** The same for their names, paths, audiences and values, in characters: the API server takes no more as a request. */
+export const MAX_ADDED_TEXT = 3 * 1024 * 1024;
+
+/** What an injection is at most going to add. */
+export interface Size {
+  /** Tokens, mounts and variables. */
+  readonly additions: number;
+  /** Characters. */
+  readonly text: number;
+}
+
+export function isTooMuch({ additions, text }: Size): boolean {
+  return additions > MAX_ADDITIONS || text > MAX_ADDED_TEXT;
+}
+
 export function tooManyAdditions(object: string): Problem {
-  const wrong = 'tokens, mounts and variables or more would be added';
-  const accepted = 'fewer tokens, or fewer containers that see them';
+  const wrong = `tokens, mounts and variables or more would be added, or ${MAX_ADDED_TEXT} characters`;
+  const accepted = 'fewer tokens, shorter values, or fewer containers that see them';
   return { object, key: 'spec', value: String(MAX_ADDITIONS), wrong, accepted };
+}
+
+/** A bound on the reading: no Pod that the API server stores has as many containers, mounts and variables. */
+const MAX_THINGS = 50_000;
+
+/** A problem for a Pod that is too large to be changed, with how many things it has. */
+export function tooManyThings(object: string, things: number): Problem | undefined {
+  if (things <= MAX_THINGS) return undefined;
+  const wrong = 'volumes, containers, mounts, devices and variables are too many to add something to';
+  return { object, key: 'spec', value: String(things), wrong, accepted: `at most ${MAX_THINGS} together` };
 }
 
 /** A file's path as programs in the container write it. `$` is doubled, as the kubelet expands `$(NAME)` in values. */
@@ -70,10 +95,32 @@ export function pathInContainer(folder: string, file: string, windows: boolean):
   return (windows ? `C:${path.replaceAll('/', '\\')}` : path).replaceAll('$', '$$$$');
 }
 
-/** How many things an injection is at most going to add. */
-export function sizeOf({ volumes, containers }: Injection): number {
-  const sources = volumes.reduce((sum, { projected }) => sum + (projected?.sources.length ?? 1), 0);
-  return containers.reduce((sum, { mounts, env }) => sum + mounts.length + env.length, sources);
+/** How much injections are at most going to add. */
+export function sizeOf(injections: readonly Injection[]): Size {
+  const size = { additions: 0, text: 0 };
+  for (const { volumes, containers } of injections) {
+    for (const { projected } of volumes) {
+      size.additions += projected?.sources.length ?? 1;
+      for (const { serviceAccountToken: token } of projected?.sources ?? []) size.text += textOf(token);
+    }
+    // Containers that want the same share it, so that it is measured once.
+    const measured = new Map<ContainerWish['env'], number>();
+    for (const { mounts, env } of containers) {
+      let text = measured.get(env);
+      if (text === undefined) {
+        text = env.flat().reduce((sum, { name, value }) => sum + name.length + value.length, 0);
+        measured.set(env, text);
+      }
+      size.additions += mounts.length + env.length;
+      size.text += mounts.reduce((sum, { name, mountPath }) => sum + name.length + mountPath.length, text);
+    }
+  }
+  return size;
+}
+
+/** The characters of a token in a volume. */
+export function textOf({ audience, path }: { readonly audience: string; readonly path: string }): number {
+  return audience.length + path.length;
 }
 
 /** True where a volume that the Pod has is the same as ours, but for what the API server fills in between two rounds. */

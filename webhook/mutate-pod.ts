@@ -1,12 +1,13 @@
 import type { Problem } from '../src/fault.ts';
 import type { AddOperation } from '../src/json-patch.ts';
 import { type AnnotationSettings, isOptedOut, readAnnotations, type Token } from './annotations.ts';
-import { tooManyAdditions } from './injection.ts';
+import { tooManyAdditions, tooManyThings } from './injection.ts';
 import { patchOf } from './patch.ts';
 import { planInjections } from './plan.ts';
-import { containerPlaces, isMirror, type Pod } from './pod.ts';
+import { containerPlaces, isMirror, isWindows, type Pod, thingsIn } from './pod.ts';
 import type { Account, Preset, PresetReading } from './presets/preset.ts';
 import { tokenInjection } from './token-injection.ts';
+import { windowsFileNames } from './windows-file-names.ts';
 
 export interface MutationSettings extends AnnotationSettings {
   /** Those that are switched on. */
@@ -44,18 +45,25 @@ export function mutatePod(
   settings: MutationSettings,
 ): Mutation {
   if (isLeftAlone(pod, settings.annotationPrefix)) return NOTHING;
-  const containers = containerPlaces(pod.spec).map(({ container }) => container.name);
   const annotated = { object, annotations: pod.metadata?.annotations ?? {} };
   const size = sizeOf(annotated.annotations);
   if (size > MAX_ANNOTATIONS) return { ...NOTHING, problems: [tooLarge(object, size)] };
+  const tooLargeToChange = tooManyThings(object, thingsIn(pod.spec));
+  if (tooLargeToChange !== undefined) {
+    // Its size matters only where something is asked for, which can be told without its containers.
+    const isAsked = asksForSomething({ ...pod, spec: {} }, object, serviceAccount, settings);
+    return isAsked ? { ...NOTHING, problems: [tooLargeToChange] } : NOTHING;
+  }
+  const containers = containerPlaces(pod.spec).map(({ container }) => container.name);
   const reading = readAnnotations(annotated, serviceAccount, containers, settings);
   if (reading === undefined) return NOTHING;
   const own = tokenInjection(pod, reading);
-  const presets = serviceAccount === undefined ? [] : readPresets({ pod, object, account: serviceAccount }, settings);
+  const presets = readPresets(pod, object, serviceAccount, settings);
   const injections = [own, ...presets.map(({ injection }) => injection)].flatMap((each) => each ?? []);
   const plan = planInjections(pod, object, injections, `${settings.annotationPrefix}/injected`);
   const problems = [
     ...reading.problems,
+    ...(isWindows(pod.spec) ? windowsFileNames(reading.tokens, object) : []),
     ...(own === undefined ? [tooManyAdditions(object)] : []),
     ...presets.flatMap((preset) => preset.problems),
     ...plan.problems,
@@ -75,11 +83,23 @@ export function mutatePod(
   };
 }
 
+/** What the presets want; nothing where nobody knows the ServiceAccount. */
 function readPresets(
-  request: { readonly pod: Pod; readonly object: string; readonly account: Account },
+  pod: Pod,
+  object: string,
+  account: Account | undefined,
   { presets, reservedAudiences: reserved }: MutationSettings,
 ): (PresetReading & { readonly name: string })[] {
-  return presets.map((preset) => ({ name: preset.name, ...preset.read({ ...request, reserved }) }));
+  if (account === undefined) return [];
+  return presets.map((preset) => ({ name: preset.name, ...preset.read({ pod, object, account, reserved }) }));
+}
+
+/** True where the annotations ask for a token or a preset has something to give, whether a container sees it or not. */
+function asksForSomething(pod: Pod, object: string, account: Account | undefined, settings: MutationSettings): boolean {
+  const reading = readAnnotations({ object, annotations: pod.metadata?.annotations ?? {} }, account, [], settings);
+  if (reading === undefined) return false;
+  const asks = ({ injection, problems }: PresetReading) => injection !== undefined || problems.length > 0;
+  return reading.tokens.length + reading.problems.length > 0 || readPresets(pod, object, account, settings).some(asks);
 }
 
 /** What the API server allows, too: apimachinery/pkg/api/validation/objectmeta.go, TotalAnnotationSizeLimitB. */

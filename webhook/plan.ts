@@ -4,7 +4,7 @@ import { collisions, foreignMounts, foreignVolumes, hiddenMounts, type Wishes } 
 import {
   type EnvVar,
   type Injection,
-  MAX_ADDITIONS,
+  isTooMuch,
   sizeOf,
   tooManyAdditions,
   type Volume,
@@ -48,8 +48,7 @@ export function planInjections(
 ): InjectionPlan {
   const active = injections.filter(({ containers }) => containers.length > 0);
   if (active.length === 0) return NOTHING;
-  const size = active.reduce((sum, injection) => sum + sizeOf(injection), 0);
-  if (size > MAX_ADDITIONS) return { ...NOTHING, problems: [tooManyAdditions(object)] };
+  if (isTooMuch(sizeOf(active))) return { ...NOTHING, problems: [tooManyAdditions(object)] };
   const containers = wishesOf(pod, active);
   const there = containers.map((each) => compare(each, object, isWindows(pod.spec)));
   const volumes = active.flatMap((injection) => injection.volumes.map((volume) => ({ volume, injection })));
@@ -93,7 +92,10 @@ interface Comparison {
 
 /** What a container lacks of what it is to have, and what is in the way. */
 function compare({ place, wishes }: Wishes, object: string, windows: boolean): Comparison {
-  const present = new Map((place.container.env ?? []).map((variable) => [variable.name, variable]));
+  // On Windows the case of a variable's name does not count.
+  const known = (name: string) => (windows ? name.toUpperCase() : name);
+  const variables = new Map((place.container.env ?? []).map((variable) => [known(variable.name), variable]));
+  const present = (name: string) => variables.get(known(name));
   const mounts: VolumeMount[] = [];
   const env: EnvVar[] = [];
   const problems: Problem[] = [];
@@ -102,10 +104,10 @@ function compare({ place, wishes }: Wishes, object: string, windows: boolean): C
     for (const mount of wish.mounts) {
       if ((place.container.volumeMounts ?? []).some((each) => isDeepStrictEqual(each, mount))) continue;
       mounts.push(mount);
-      problems.push(...hiddenMounts(wish, mount, object, windows));
+      for (const problem of hiddenMounts(wish, mount, object, windows)) problems.push(problem);
     }
     for (const group of wish.env) {
-      const kept = group.filter(({ name }) => present.has(name));
+      const kept = group.filter(({ name }) => present(name) !== undefined);
       if (kept.length === 0) env.push(...group);
       else warnings.push(...keptVariables(object, place, group, present));
     }
@@ -121,12 +123,12 @@ function keptVariables(
   object: string,
   { container }: ContainerPlace,
   group: readonly EnvVar[],
-  present: ReadonlyMap<string, Variable>,
+  present: (name: string) => Variable | undefined,
 ): string[] {
-  const left = group.filter(({ name }) => !present.has(name)).map(({ name }) => name);
+  const left = group.filter(({ name }) => present(name) === undefined).map(({ name }) => name);
   const others = left.length === 0 ? '' : `, and ${left.join(', ')} is not added`;
   return group.flatMap(({ name, value }) => {
-    const variable = present.get(name);
+    const variable = present(name);
     if (variable === undefined || (left.length === 0 && writtenValue(variable) === value)) return [];
     return [`${object}: container ${quote(container.name)} has a variable ${name} already; it stays as it is${others}`];
   });

@@ -4,8 +4,9 @@ import {
   type ContainerWish,
   type EnvVar,
   type Injection,
-  MAX_ADDITIONS,
+  isTooMuch,
   pathInContainer,
+  textOf,
   type Volume,
 } from './injection.ts';
 import { containerPlaces, isWindows, type Pod } from './pod.ts';
@@ -30,9 +31,9 @@ export function tokenInjection(pod: Pod, reading: Reading): Injection | undefine
   // Most tokens are for the same containers; those that are form a group and are looked at together.
   const groups = [...new Set(tokens.map((token) => token.containers))];
   // Containers with the same tokens share a volume, which is made once.
-  const bySet = new Map<string, { volume: Volume; env: readonly (readonly EnvVar[])[] }>();
+  const bySet = new Map<string, { volume: Volume; env: readonly (readonly EnvVar[])[]; text: number }>();
   const containers: ContainerWish[] = [];
-  let additions = 0;
+  const size = { additions: 0, text: 0 };
   for (const place of containerPlaces(pod.spec)) {
     const own = new Set(groups.filter((group) => group.has(place.container.name)));
     if (own.size === 0) continue;
@@ -40,18 +41,20 @@ export function tokenInjection(pod: Pod, reading: Reading): Injection | undefine
     let shared = bySet.get(set);
     if (shared === undefined) {
       const seen = tokens.filter((token) => own.has(token.containers));
-      shared = {
-        volume: volumeOf(seen, tokens),
-        env: seen.flatMap(({ name }) => {
-          const variable = env.get(name);
-          return variable === undefined ? [] : [variable];
-        }),
-      };
+      size.additions += seen.length;
+      size.text += seen.reduce((sum, { audience, name }) => sum + textOf({ audience, path: name }), 0);
+      if (isTooMuch(size)) return undefined;
+      const variables = seen.flatMap(({ name }) => {
+        const variable = env.get(name);
+        return variable === undefined ? [] : [variable];
+      });
+      const text = variables.flat().reduce((sum, { name, value }) => sum + name.length + value.length, path.length);
+      shared = { volume: volumeOf(seen, tokens), env: variables, text };
       bySet.set(set, shared);
-      additions += seen.length;
     }
-    additions += 1 + shared.env.length;
-    if (additions > MAX_ADDITIONS) return undefined;
+    size.additions += 1 + shared.env.length;
+    size.text += shared.text;
+    if (isTooMuch(size)) return undefined;
     const mount = { name: shared.volume.name, mountPath: path, readOnly: true } as const;
     containers.push({ place, mounts: [mount], env: shared.env });
   }
