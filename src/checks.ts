@@ -6,26 +6,37 @@ import type { Problem } from './fault.ts';
 /** Settings as far as they could be parsed: what is wrong by itself is absent here. */
 type Parsed<C extends CommandName> = Partial<CommandSettings<C>>;
 
-const HTTPS_ISSUER = 'an https URL; http on loopback';
+type KeySourceKind = CommandSettings<'discovery'>['keySource'][number];
+
+const HTTPS_URL = 'an https URL; http on loopback';
 
 /** Settings that are right by themselves and wrong together, by command. */
 export const checks: { readonly [C in CommandName]?: (settings: Parsed<C>) => Problem[] } = {
-  discovery({ issuer, keys = [], keySource = [], tlsCert, tlsKey, allowHttpIssuer }) {
+  discovery({ issuer, kubeconfig, keys = [], jwksUrl, keySource = [], tlsCert, tlsKey, allowHttpIssuer }) {
     const problems: Problem[] = [];
     const add = (key: string, wrong: string, accepted: string, value?: string) =>
       problems.push({ object: 'podpass discovery', key, wrong, accepted, ...(value === undefined ? {} : { value }) });
-    const kinds = keySourcesOf({ keys, keySource });
+    const kinds = keySourcesOf({ kubeconfig, keys, jwksUrl, keySource });
     if (issuer === undefined && !kinds.includes('cluster')) {
       add('--issuer', 'is missing', 'an issuer, or the cluster as a key source');
     }
     if (issuer !== undefined && isUnsafeIssuer(issuer) && !allowHttpIssuer) {
-      add('--issuer', 'is not https', `${HTTPS_ISSUER}, or with --allow-http-issuer`, issuer);
+      add('--issuer', 'is not https', `${HTTPS_URL}, or with --allow-http-issuer`, issuer);
     }
     if (kinds.includes('files') && keys.length === 0) {
       add('--keys', 'is missing', 'files or folders with keys, as files are a key source');
     }
     if (!kinds.includes('files') && keys.length > 0) {
       add('--key-source', 'leaves out the files of --keys', [...kinds, 'files'].join(','), kinds.join(','));
+    }
+    if (jwksUrl !== undefined && isUnsafeIssuer(jwksUrl) && !allowHttpIssuer) {
+      add('--jwks-url', 'is not https', `${HTTPS_URL}, or with --allow-http-issuer`, jwksUrl);
+    }
+    if (kinds.includes('url') && jwksUrl === undefined) {
+      add('--jwks-url', 'is missing', 'the address of a JWK Set, as url is a key source');
+    }
+    if (!kinds.includes('url') && jwksUrl !== undefined) {
+      add('--key-source', 'leaves out the JWK Set of --jwks-url', [...kinds, 'url'].join(','), kinds.join(','));
     }
     if ((tlsCert === undefined) !== (tlsKey === undefined)) {
       add(tlsCert === undefined ? '--tls-cert' : '--tls-key', 'is missing', 'both or none of --tls-cert and --tls-key');
@@ -46,9 +57,7 @@ export const checks: { readonly [C in CommandName]?: (settings: Parsed<C>) => Pr
   mutate: (settings) => samePrefixes('podpass mutate', settings),
   verify({ issuer }) {
     if (issuer === undefined || !isUnsafeIssuer(issuer)) return [];
-    return [
-      { object: 'podpass verify', key: '--issuer', value: issuer, wrong: 'is not https', accepted: HTTPS_ISSUER },
-    ];
+    return [{ object: 'podpass verify', key: '--issuer', value: issuer, wrong: 'is not https', accepted: HTTPS_URL }];
   },
   jwks({ keys = [], kubeconfig }) {
     if (keys.length === 0 || kubeconfig === undefined) return [];
@@ -76,8 +85,14 @@ function samePrefixes(object: string, settings: Parsed<'mutate'>): Problem[] {
 /** Where discovery gets keys from: what was asked for, or what the other settings imply. */
 export function keySourcesOf({
   keySource,
+  kubeconfig,
   keys,
-}: Pick<CommandSettings<'discovery'>, 'keySource' | 'keys'>): readonly ('cluster' | 'files')[] {
+  jwksUrl,
+}: Pick<CommandSettings<'discovery'>, 'keySource' | 'kubeconfig' | 'keys' | 'jwksUrl'>): readonly KeySourceKind[] {
   if (keySource.length > 0) return keySource;
-  return keys.length > 0 ? ['files'] : ['cluster'];
+  const implied: KeySourceKind[] = [];
+  if (kubeconfig !== undefined) implied.push('cluster');
+  if (keys.length > 0) implied.push('files');
+  if (jwksUrl !== undefined) implied.push('url');
+  return implied.length === 0 ? ['cluster'] : implied;
 }

@@ -258,7 +258,8 @@ function isLoopback(hostname: string): boolean {
 
 /** An http issuer proves nothing, as anyone on the way can change its keys; on loopback there is no way. */
 export function isUnsafeIssuer(issuer: string): boolean {
-  return issuer.startsWith('http:') && !isLoopback(new URL(issuer).hostname);
+  const { protocol, hostname } = new URL(issuer);
+  return protocol === 'http:' && !isLoopback(hostname);
 }
 
 /**
@@ -290,6 +291,24 @@ export const webUrl: Codec<string> = {
   parse(text) {
     if (/[\s\p{Cc}]/u.test(text)) return bad('has white space or control characters in it');
     return /^https?:\/\//.test(text) && URL.canParse(text) ? ok(text) : bad('is not such a URL');
+  },
+};
+
+/**
+ * Where a JWK Set is. A query is part of some such addresses; a user is not, as a password would be told in errors. What
+ * an http address needs is checked where the setting for it is known.
+ */
+export const documentUrl: Codec<string> = {
+  metavar: 'URL',
+  accepted: 'an https URL without fragment or user (http only for loopback)',
+  parse(text) {
+    if (/[\s\p{Cc}]/u.test(text)) return bad('has white space or control characters in it');
+    if (!URL.canParse(text)) return bad('is not a URL');
+    const { protocol, username, password } = new URL(text);
+    if (protocol !== 'https:' && protocol !== 'http:') return bad('is not an https URL');
+    if (text.includes('#')) return bad('has a fragment');
+    if (username !== '' || password !== '') return bad('has a user in it');
+    return ok(text);
   },
 };
 

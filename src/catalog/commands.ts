@@ -58,6 +58,7 @@ export const commandRows = {
         'keySource',
         'kubeconfig',
         'keys',
+        'jwksUrl',
         'pollInterval',
         'holdDown',
         'revoke',

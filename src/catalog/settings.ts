@@ -211,12 +211,15 @@ export const settingRows = {
     help: 'the issuer, byte for byte as in the "iss" of the tokens',
     helps: { manifests: 'the issuer that discovery serves; without it, it asks the cluster when it starts' },
   }),
-  keySource: row(codec.choice('cluster', 'files'), {
-    help: 'where keys come from; without it: files where --keys is given, else cluster',
+  keySource: row(codec.choice('cluster', 'files', 'url'), {
+    help: 'where keys come from; without it: each that --kubeconfig, --keys and --jwks-url imply, else cluster',
     repeatable: true,
     commas: true,
   }),
   keys: row(codec.filesOrFolder, { help: 'a file or a folder with public keys (PEM) or a JWK Set', repeatable: true }),
+  jwksUrl: row(codec.documentUrl, {
+    help: 'a JWK Set on the web; no redirect is followed, and NODE_EXTRA_CA_CERTS adds CAs',
+  }),
   pollInterval: row(codec.duration(1, DAY), { help: 'how often the key sources are read', default: '60s' }),
   holdDown: row(codec.duration(0, 365 * DAY), {
     help: 'how long a key stays published after it vanished from its source',
@@ -224,7 +227,10 @@ export const settingRows = {
   }),
   revoke: row(codec.text, { help: 'a kid to drop at once, whatever source gives it', repeatable: true }),
   cacheMaxAge: row(codec.duration(0, DAY), { help: 'max-age of the served documents', default: '5m' }),
-  allowHttpIssuer: row(codec.flag, { help: 'accepts an http issuer that is not on loopback', default: 'false' }),
+  allowHttpIssuer: row(codec.flag, {
+    help: 'accepts an http issuer, or an http address of keys, that is not on loopback',
+    default: 'false',
+  }),
   allowPrivateKeys: row(codec.flag, {
     help: 'takes the public half of private keys instead of refusing them',
     default: 'false',

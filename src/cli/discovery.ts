@@ -1,6 +1,7 @@
 import { discoveredIssuer } from '../../discovery/discovered-issuer.ts';
 import { createClusterSource } from '../../discovery/key-source/cluster.ts';
 import { createFilesSource } from '../../discovery/key-source/files.ts';
+import { createUrlSource } from '../../discovery/key-source/url.ts';
 import { startDiscovery } from '../../discovery/server.ts';
 import type { CommandSettings } from '../catalog/commands.ts';
 import { keySourcesOf } from '../checks.ts';
@@ -26,11 +27,12 @@ export async function runDiscovery(settings: Settings, terminal: Terminal): Prom
     : undefined;
   const service = await startDiscovery({
     issuer: settings.issuer ?? ((stop) => discoveredIssuer(clusterOf(client).get, settings.allowHttpIssuer, stop)),
-    sources: kinds.map((kind) =>
-      kind === 'cluster'
-        ? createClusterSource(clusterOf(client).get)
-        : createFilesSource({ paths: settings.keys, allowPrivateKeys: settings.allowPrivateKeys }),
-    ),
+    sources: kinds.map((kind) => {
+      if (kind === 'cluster') return createClusterSource(clusterOf(client).get);
+      if (kind === 'files')
+        return createFilesSource({ paths: settings.keys, allowPrivateKeys: settings.allowPrivateKeys });
+      return createUrlSource(settings.jwksUrl ?? '');
+    }),
     pollIntervalMs: settings.pollInterval * 1000,
     holdDownMs: settings.holdDown * 1000,
     revoked: settings.revoke,

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { CommandName } from '../../src/catalog/commands.ts';
+import { keySourcesOf } from '../../src/checks.ts';
 import { describeSetting } from '../../src/cli/help.ts';
 import { describe as describeProblem } from '../../src/fault.ts';
 import { parseSettings, type SettingsInput } from '../../src/settings.ts';
@@ -33,6 +34,54 @@ function problems(command: CommandName, argv: readonly string[], given?: Given):
 }
 
 const CONFIG = ['--config', 'podpass.yaml'];
+
+describe('key sources', () => {
+  const kinds = (...argv: string[]) => {
+    const parsed = parse('discovery', ['--issuer', 'https://a.example', ...argv]);
+    return parsed.ok ? keySourcesOf(parsed.settings) : parsed.problems.map(describeProblem);
+  };
+  const URL = 'https://keys.example/jwks';
+
+  test('are what the other settings imply, in one order, else the cluster', () => {
+    expect(kinds()).toEqual(['cluster']);
+    expect(kinds('--kubeconfig', 'k')).toEqual(['cluster']);
+    expect(kinds('--keys', 'f')).toEqual(['files']);
+    expect(kinds('--jwks-url', URL)).toEqual(['url']);
+    expect(kinds('--jwks-url', URL, '--keys', 'f', '--kubeconfig', 'k')).toEqual(['cluster', 'files', 'url']);
+  });
+
+  test('that are named are the only ones, and none of them may be left out or without its own setting', () => {
+    expect(kinds('--key-source', 'url,files', '--jwks-url', URL, '--keys', 'f')).toEqual(['url', 'files']);
+    expect(kinds('--key-source', 'url')).toEqual([expect.stringContaining('--jwks-url: is missing')]);
+    expect(kinds('--key-source', 'cluster', '--jwks-url', URL, '--keys', 'f')).toEqual([
+      expect.stringMatching(/--key-source: "cluster" leaves out the files of --keys.*accepted: cluster,files$/),
+    ]);
+    expect(kinds('--key-source', 'cluster', '--jwks-url', URL)).toEqual([
+      expect.stringMatching(/--key-source: "cluster" leaves out the JWK Set of --jwks-url.*accepted: cluster,url$/),
+    ]);
+  });
+
+  test('on the web are https, or http under the rules of an issuer', () => {
+    for (const url of [URL, 'http://127.0.0.1:1/x', 'http://localhost/?a=b', 'HTTPS://h']) {
+      expect(kinds('--jwks-url', url)).toEqual(['url']);
+    }
+    for (const url of ['http://keys.example/', 'HTTP://keys.example']) {
+      expect(kinds('--jwks-url', url)).toEqual([expect.stringContaining('is not https')]);
+      expect(kinds('--jwks-url', url, '--allow-http-issuer')).toEqual(['url']);
+    }
+    for (const url of [
+      '',
+      'ftp://h/',
+      'file:///x',
+      'https://u@h/',
+      'https://:p@h/',
+      'https://h/#x',
+      '/x',
+      ' https://h',
+    ])
+      expect(kinds('--jwks-url', url)).toEqual([expect.stringContaining('--jwks-url')]);
+  });
+});
 
 describe('precedence', () => {
   test('is flag over environment over config file over default', () => {
