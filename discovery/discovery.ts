@@ -26,6 +26,8 @@ export interface Discovery {
   start(): Promise<void>;
   /** Resolves when nothing is under way any more; the documents stay. */
   stop(): Promise<void>;
+  /** Every source has been tried. */
+  readonly tried: boolean;
   /** Every source has been tried, and there are documents. */
   readonly ready: boolean;
   /** What to serve now; nothing before the first good key. */
@@ -110,6 +112,9 @@ export function createDiscovery(options: DiscoveryOptions): Discovery {
       stopping.abort();
       clearTimeout(expiry);
       await polling;
+    },
+    get tried() {
+      return untried.size === 0;
     },
     get ready() {
       return untried.size === 0 && documents !== undefined;

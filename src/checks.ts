@@ -6,42 +6,15 @@ import type { Problem } from './fault.ts';
 /** Settings as far as they could be parsed: what is wrong by itself is absent here. */
 type Parsed<C extends CommandName> = Partial<CommandSettings<C>>;
 
-type KeySourceKind = CommandSettings<'discovery'>['keySource'][number];
-
-const HTTPS_URL = 'an https URL; http on loopback';
+export const HTTPS_URL = 'an https URL; http on loopback';
 
 /** Settings that are right by themselves and wrong together, by command. */
 export const checks: { readonly [C in CommandName]?: (settings: Parsed<C>) => Problem[] } = {
-  discovery({ issuer, kubeconfig, keys = [], jwksUrl, keySource = [], tlsCert, tlsKey, allowHttpIssuer }) {
-    const problems: Problem[] = [];
-    const add = (key: string, wrong: string, accepted: string, value?: string) =>
-      problems.push({ object: 'podpass discovery', key, wrong, accepted, ...(value === undefined ? {} : { value }) });
-    const kinds = keySourcesOf({ kubeconfig, keys, jwksUrl, keySource });
-    if (issuer === undefined && !kinds.includes('cluster')) {
-      add('--issuer', 'is missing', 'an issuer, or the cluster as a key source');
-    }
-    if (issuer !== undefined && isUnsafeIssuer(issuer) && !allowHttpIssuer) {
-      add('--issuer', 'is not https', `${HTTPS_URL}, or with --allow-http-issuer`, issuer);
-    }
-    if (kinds.includes('files') && keys.length === 0) {
-      add('--keys', 'is missing', 'files or folders with keys, as files are a key source');
-    }
-    if (!kinds.includes('files') && keys.length > 0) {
-      add('--key-source', 'leaves out the files of --keys', [...kinds, 'files'].join(','), kinds.join(','));
-    }
-    if (jwksUrl !== undefined && isUnsafeIssuer(jwksUrl) && !allowHttpIssuer) {
-      add('--jwks-url', 'is not https', `${HTTPS_URL}, or with --allow-http-issuer`, jwksUrl);
-    }
-    if (kinds.includes('url') && jwksUrl === undefined) {
-      add('--jwks-url', 'is missing', 'the address of a JWK Set, as url is a key source');
-    }
-    if (!kinds.includes('url') && jwksUrl !== undefined) {
-      add('--key-source', 'leaves out the JWK Set of --jwks-url', [...kinds, 'url'].join(','), kinds.join(','));
-    }
-    if ((tlsCert === undefined) !== (tlsKey === undefined)) {
-      add(tlsCert === undefined ? '--tls-cert' : '--tls-key', 'is missing', 'both or none of --tls-cert and --tls-key');
-    }
-    return problems;
+  discovery({ tlsCert, tlsKey }) {
+    if ((tlsCert === undefined) === (tlsKey === undefined)) return [];
+    const key = tlsCert === undefined ? '--tls-cert' : '--tls-key';
+    const accepted = 'both or none of --tls-cert and --tls-key';
+    return [{ object: 'podpass discovery', key, wrong: 'is missing', accepted }];
   },
   webhook(settings) {
     const { tlsMode, tlsCaLifetime, tlsCertLifetime } = settings;
@@ -80,19 +53,4 @@ function samePrefixes(object: string, settings: Parsed<'mutate'>): Problem[] {
     if (other === undefined || value === undefined) return [];
     return [{ object, key, value, wrong: `is the prefix of ${other[0]} too`, accepted: 'a prefix of its own' }];
   });
-}
-
-/** Where discovery gets keys from: what was asked for, or what the other settings imply. */
-export function keySourcesOf({
-  keySource,
-  kubeconfig,
-  keys,
-  jwksUrl,
-}: Pick<CommandSettings<'discovery'>, 'keySource' | 'kubeconfig' | 'keys' | 'jwksUrl'>): readonly KeySourceKind[] {
-  if (keySource.length > 0) return keySource;
-  const implied: KeySourceKind[] = [];
-  if (kubeconfig !== undefined) implied.push('cluster');
-  if (keys.length > 0) implied.push('files');
-  if (jwksUrl !== undefined) implied.push('url');
-  return implied.length === 0 ? ['cluster'] : implied;
 }

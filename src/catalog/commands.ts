@@ -9,6 +9,8 @@ export interface CommandRow {
   readonly settings: readonly SettingKey[];
   /** Settings without which the command cannot run. */
   readonly required?: readonly SettingKey[];
+  /** Takes `issuers` in the config file, a list of objects with any settings but these, which are the process's own. */
+  readonly issuers?: { readonly whole: readonly SettingKey[] };
   /** Settings that belong to some values of another setting: refused with the others, or also needed with their own. */
   readonly modes?: {
     readonly of: SettingKey;
@@ -49,14 +51,15 @@ export const commandRows = {
     modes: { of: 'tlsMode', values: { files: { needs: ['tlsCert', 'tlsKey'] }, managed: { takes: managedTls } } },
   },
   discovery: {
-    summary: "serves an issuer's documents",
+    summary: 'serves the documents of an issuer, or of several',
     about:
-      "Serves <issuer>/.well-known/openid-configuration and the JWK Set of the API server's public signing keys, so that anyone can verify its tokens.",
+      "Serves <issuer>/.well-known/openid-configuration and the JWK Set of the API server's public signing keys, so that anyone can verify its tokens. With issuers in the config file, the same for each of them.",
     settings: [
       ...([
         'issuer',
         'keySource',
         'kubeconfig',
+        'context',
         'keys',
         'jwksUrl',
         'pollInterval',
@@ -69,6 +72,9 @@ export const commandRows = {
       ...(['shutdownDelay', 'logLevel'] as const),
       ...always,
     ],
+    issuers: {
+      whole: ['bindAddress', 'port', 'tlsCert', 'tlsKey', 'metricsPort', 'shutdownDelay', 'logLevel', ...always],
+    },
   },
   demo: {
     summary: 'shows the whole way of a token on loopback, without a cluster',

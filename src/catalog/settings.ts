@@ -51,6 +51,7 @@ export const settingRows = {
       mutate: 'the cluster in which to look up ServiceAccounts and reserved audiences; without it none is asked',
     },
   }),
+  context: row(codec.text, { help: 'the context of the kubeconfig; without it its current one' }),
   bindAddress: row(codec.bindAddress, { help: 'the address to listen on', default: '::' }),
   port: row(codec.port, {
     help: 'the port of the service',

@@ -1,42 +1,29 @@
-import { discoveredIssuer } from '../../discovery/discovered-issuer.ts';
-import { createClusterSource } from '../../discovery/key-source/cluster.ts';
-import { createFilesSource } from '../../discovery/key-source/files.ts';
-import { createUrlSource } from '../../discovery/key-source/url.ts';
 import { startDiscovery } from '../../discovery/server.ts';
 import type { CommandSettings } from '../catalog/commands.ts';
-import { keySourcesOf } from '../checks.ts';
-import { createKubeClient, type KubeClient, loadKubeConfig } from '../runtime/kube-client.ts';
 import { firstSignal, shutDown } from '../runtime/lifecycle.ts';
 import { createLogger } from '../runtime/logger.ts';
 import { createMetrics } from '../runtime/metrics.ts';
 import { readPair } from '../runtime/tls-files.ts';
+import { openIssuers } from './key-sources.ts';
 import type { Terminal } from './terminal.ts';
 import { followPair, tlsFilesOf } from './tls.ts';
 
 type Settings = CommandSettings<'discovery'>;
 
-export async function runDiscovery(settings: Settings, terminal: Terminal): Promise<number> {
-  const kinds = keySourcesOf(settings);
+export async function runDiscovery(
+  settings: Settings,
+  terminal: Terminal,
+  _argument: string | undefined,
+  all: readonly Settings[],
+): Promise<number> {
   const signal = firstSignal();
   const log = createLogger(settings.logLevel, 'discovery');
   const metrics = createMetrics('discovery');
   const tls = tlsFilesOf(settings);
   const pair = tls && (await readPair(tls.cert, tls.key));
-  const client = kinds.includes('cluster')
-    ? createKubeClient(loadKubeConfig({ kubeconfig: settings.kubeconfig, env: terminal.env }))
-    : undefined;
+  const { issuers, close } = openIssuers(all, terminal);
   const service = await startDiscovery({
-    issuer: settings.issuer ?? ((stop) => discoveredIssuer(clusterOf(client).get, settings.allowHttpIssuer, stop)),
-    sources: kinds.map((kind) => {
-      if (kind === 'cluster') return createClusterSource(clusterOf(client).get);
-      if (kind === 'files')
-        return createFilesSource({ paths: settings.keys, allowPrivateKeys: settings.allowPrivateKeys });
-      return createUrlSource(settings.jwksUrl ?? '');
-    }),
-    pollIntervalMs: settings.pollInterval * 1000,
-    holdDownMs: settings.holdDown * 1000,
-    revoked: settings.revoke,
-    cacheMaxAgeSeconds: settings.cacheMaxAge,
+    issuers: issuers.map((issuer, index) => ({ ...issuer, ...timesOf(all[index] ?? settings) })),
     clock: Date.now,
     address: settings.bindAddress,
     port: settings.port,
@@ -50,11 +37,15 @@ export async function runDiscovery(settings: Settings, terminal: Terminal): Prom
 
   await shutDown(service, await signal, settings.shutdownDelay, log);
   files?.stop();
-  client?.close();
+  close();
   return 0;
 }
 
-function clusterOf(client: KubeClient | undefined): KubeClient {
-  if (client === undefined) throw new TypeError('no cluster is configured');
-  return client;
+function timesOf({ pollInterval, holdDown, revoke, cacheMaxAge }: Settings) {
+  return {
+    pollIntervalMs: pollInterval * 1000,
+    holdDownMs: holdDown * 1000,
+    revoked: revoke,
+    cacheMaxAgeSeconds: cacheMaxAge,
+  };
 }

@@ -9,6 +9,7 @@ type Run<C extends CommandName> = (
   settings: CommandSettings<C>,
   terminal: Terminal,
   argument: string | undefined,
+  issuers: readonly CommandSettings<C>[],
 ) => Promise<number>;
 
 /** Each command is loaded when it is called: `mutate` does not pay for the Kubernetes client, nor the webhook for YAML. */
@@ -53,7 +54,7 @@ async function run<C extends CommandName>(command: C, argv: readonly string[], t
   }
   try {
     const start = await commands[command]();
-    return await start(parsed.settings, terminal, parsed.argument);
+    return await start(parsed.settings, terminal, parsed.argument, parsed.issuers);
   } catch (error) {
     const stack = error instanceof Failure || !(error instanceof Error) ? '' : `${error.stack}\n`;
     terminal.err(`podpass ${command}: ${messageOf(error)}\n${stack}`);
