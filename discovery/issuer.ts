@@ -4,8 +4,10 @@ import { sleep } from '../src/sleep.ts';
 import { createDiscovery, type Discovery, type DiscoveryOptions } from './discovery.ts';
 import type { Documents } from './document.ts';
 import type { KeyRingState } from './key-ring.ts';
+import type { KeyStateStore } from './key-state-store.ts';
 
-export interface IssuerOptions extends Omit<DiscoveryOptions, 'issuer'> {
+export interface IssuerOptions extends Omit<DiscoveryOptions, 'issuer' | 'keyState'> {
+  readonly keyStates?: KeyStateStore | undefined;
   /** The issuer, or how to ask for it; that is tried until it answers. */
   readonly issuer: string | ((signal: AbortSignal) => Promise<string>);
   /** Called when the issuer is known, before its keys are read. What it throws keeps the issuer from being served. */
@@ -52,7 +54,12 @@ export function createIssuer(options: IssuerOptions): Issuer {
       return;
     }
     known = name;
-    discovery = createDiscovery({ ...options, issuer: name, log: withFields(log, { issuer: name }) });
+    discovery = createDiscovery({
+      ...options,
+      issuer: name,
+      log: withFields(log, { issuer: name }),
+      keyState: options.keyStates?.of(name),
+    });
     void discovery.start();
     log.info({ issuer: name, sources: options.sources.map((source) => source.name) }, 'reading keys');
   }

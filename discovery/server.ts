@@ -8,15 +8,18 @@ import { type Service, type ServiceOptions, startService } from '../src/runtime/
 import { createDiscoveryApp } from './app.ts';
 import { createIssuer, type Issuer, type IssuerOptions } from './issuer.ts';
 import type { KeyRingState } from './key-ring.ts';
+import type { KeyStateStore } from './key-state-store.ts';
 import { createRoutes, type Routes, type ServedIssuer } from './routes.ts';
 
 /** One issuer of the service. */
-export interface DiscoveredIssuer extends Omit<IssuerOptions, 'onKnown' | 'clock' | 'log'> {
+export interface DiscoveredIssuer extends Omit<IssuerOptions, 'onKnown' | 'keyStates' | 'clock' | 'log'> {
   readonly cacheMaxAgeSeconds: number;
 }
 
 export interface DiscoveryServiceOptions extends Omit<ServiceOptions, 'handler' | 'checks'> {
   readonly issuers: readonly DiscoveredIssuer[];
+  /** Where what is known of keys survives a restart. */
+  readonly keyStates?: KeyStateStore | undefined;
   readonly clock: () => number;
   readonly metrics: Metrics;
   readonly log: Log;
@@ -33,6 +36,7 @@ export async function startDiscovery(options: DiscoveryServiceOptions): Promise<
   const issuers = options.issuers.map((each) => {
     const issuer: Issuer = createIssuer({
       ...each,
+      keyStates: options.keyStates,
       clock,
       log,
       onKnown(name) {

@@ -312,6 +312,34 @@ export const documentUrl: Codec<string> = {
   },
 };
 
+const CONFIG_MAP = 'configmap/';
+
+/** Where a state is kept: `{ file }`, or `{ configMap }` in the namespace that we run in. */
+export const statePlace: Codec<{ readonly file: string } | { readonly configMap: string }> = {
+  metavar: 'FILE|configmap/NAME',
+  accepted: 'the path of a file, or configmap/ and the name of a ConfigMap',
+  parse(text) {
+    if (text.startsWith(CONFIG_MAP)) {
+      const name = objectName.parse(text.slice(CONFIG_MAP.length));
+      return name.ok ? ok({ configMap: name.value }) : name;
+    }
+    const file = filePath.parse(text);
+    return file.ok ? ok({ file: file.value }) : file;
+  },
+};
+
+/** Epoch milliseconds of a time as RFC 3339 section 5.6 writes it. */
+export const instant: Codec<number> = {
+  metavar: 'TIME',
+  accepted: 'a time with its zone, such as 2026-01-31T18:00:00Z',
+  parse(text) {
+    if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)$/.test(text))
+      return bad('is not such a time');
+    const ms = Date.parse(text);
+    return Number.isNaN(ms) ? bad('is not such a time') : ok(ms);
+  },
+};
+
 // ---- plain values ----------------------------------------------------------------------------------------------------
 
 export const text: Codec<string> = {

@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import { parseDocument } from 'yaml';
 import { type CommandName, type CommandRow, type CommandSettings, commandRows } from './catalog/commands.ts';
-import { flagOf, type SettingKey, type SettingRow, settingRows, variableOf } from './catalog/settings.ts';
+import { codecOf, flagOf, type SettingKey, type SettingRow, settingRows, variableOf } from './catalog/settings.ts';
 import { checks } from './checks.ts';
 import { messageOf, type Problem, whyUnreadable } from './fault.ts';
 import { type IssuerProblem, identity, issuerProblems, samePlaces, withoutOthersSources } from './issuers.ts';
@@ -59,7 +59,7 @@ export function parseSettings<C extends CommandName>(command: C, input: Settings
     const found: Source | undefined = flags.get(key) ?? environment.get(key) ?? file.top.get(key);
     if (found !== undefined) written.set(key, found);
     const source = found ?? fallback(command, key);
-    settings[key] = source === undefined ? undefined : parseValues(key, source, problems);
+    settings[key] = source === undefined ? undefined : parseValues(command, key, source, problems);
     const missing = source === undefined || source.values.length === 0;
     const reported = problems.some((problem) => problem.key === key || problem.key === flagOf(key));
     if (missing && !reported && row.required?.includes(key)) problems.push(missingSetting(command, key));
@@ -97,7 +97,7 @@ function readFlags(command: CommandName, row: CommandRow, argv: readonly string[
   const byName = new Map(row.settings.map((key) => [flagOf(key).slice(2), key]));
   const { args, without } = withoutValue(argv, row);
   for (const key of without) {
-    const { accepted } = rowOf(key).codec;
+    const { accepted } = codecOf(command, key);
     problems.push({ object: `podpass ${command}`, key: flagOf(key), wrong: 'has no value', accepted });
   }
   const { tokens } = parseArgs({ args, options, strict: false, allowPositionals: true, tokens: true });
@@ -307,7 +307,7 @@ function issuersOf(
   const parsed = issuers.map((item) => {
     const one: Record<string, unknown> = { ...settings };
     for (const [key, source] of item) {
-      const value = parseValues(key, source, problems);
+      const value = parseValues(command, key, source, problems);
       if (given(key) === undefined) one[key] = value;
     }
     return withoutOthersSources(one, new Set(item.keys()));
@@ -329,8 +329,9 @@ function issuersOf(
 
 // ---- values ----------------------------------------------------------------------------------------------------------
 
-function parseValues(key: SettingKey, source: Source, problems: Problem[]): unknown {
-  const { codec, repeatable, commas, mayBeEmpty } = rowOf(key);
+function parseValues(command: CommandName, key: SettingKey, source: Source, problems: Problem[]): unknown {
+  const { repeatable, commas, mayBeEmpty } = rowOf(key);
+  const codec = codecOf(command, key);
   const written = commas
     ? source.values
         .flatMap((value) => value.split(',').map((each) => each.trim()))
@@ -346,8 +347,8 @@ function parseValues(key: SettingKey, source: Source, problems: Problem[]): unkn
 }
 
 function missingSetting(command: CommandName, key: SettingKey): Problem {
-  const { codec, flagOnly } = rowOf(key);
-  const accepted = flagOnly
+  const codec = codecOf(command, key);
+  const accepted = rowOf(key).flagOnly
     ? codec.accepted
     : `${codec.accepted}; as this flag, as ${variableOf(key)} or as ${key} in a config file`;
   return { object: `podpass ${command}`, key: flagOf(key), wrong: 'is missing', accepted };

@@ -69,11 +69,21 @@ export const commandRows = {
         'port',
       ] as const),
       ...(['tlsCert', 'tlsKey', 'metricsPort', 'cacheMaxAge', 'allowHttpIssuer', 'allowPrivateKeys'] as const),
-      ...(['shutdownDelay', 'logLevel'] as const),
+      ...(['state', 'shutdownDelay', 'logLevel'] as const),
       ...always,
     ],
     issuers: {
-      whole: ['bindAddress', 'port', 'tlsCert', 'tlsKey', 'metricsPort', 'shutdownDelay', 'logLevel', ...always],
+      whole: [
+        'state',
+        'bindAddress',
+        'port',
+        'tlsCert',
+        'tlsKey',
+        'metricsPort',
+        'shutdownDelay',
+        'logLevel',
+        ...always,
+      ],
     },
   },
   demo: {
@@ -94,6 +104,18 @@ export const commandRows = {
     about:
       'A key that cannot be published is named on standard error; the good ones are printed, and the exit code is 1.',
     settings: ['keys', 'kubeconfig', 'allowPrivateKeys', ...always],
+  },
+  keys: {
+    summary: 'shows every key of an issuer, and how far a rotation has come',
+    about:
+      'Shows why each key is or is not published and when it goes, whether it is safe to sign with it, and whether it is safe to remove it, with the times that decide it. Reads the state that discovery keeps, the key sources that are named, or both.',
+    settings: [
+      ...(['state', 'issuer', 'keySource', 'kubeconfig', 'context', 'keys', 'jwksUrl', 'revoke'] as const),
+      ...(['signingKid', 'rotatedAt', 'verifierCache', 'tokenLifetime', 'cacheMaxAge', 'pollInterval'] as const),
+      ...(['holdDown', 'allowHttpIssuer', 'allowPrivateKeys', 'output'] as const),
+      ...always,
+    ],
+    issuers: { whole: ['state', 'signingKid', 'rotatedAt', 'output', ...always] },
   },
   verify: {
     summary: 'verifies a token as an outsider would, from the issuer URL alone',
@@ -117,7 +139,7 @@ export type CommandSettings<C extends CommandName> = {
     readonly required: readonly (infer R)[];
   }
     ? K extends R
-      ? NonNullable<SettingValue<K>>
-      : SettingValue<K>
-    : SettingValue<K>;
+      ? NonNullable<SettingValue<K, C>>
+      : SettingValue<K, C>
+    : SettingValue<K, C>;
 };

@@ -1,3 +1,4 @@
+import { createKeyStateStore } from '../../discovery/key-state-store.ts';
 import { startDiscovery } from '../../discovery/server.ts';
 import type { CommandSettings } from '../catalog/commands.ts';
 import { firstSignal, shutDown } from '../runtime/lifecycle.ts';
@@ -5,6 +6,7 @@ import { createLogger } from '../runtime/logger.ts';
 import { createMetrics } from '../runtime/metrics.ts';
 import { readPair } from '../runtime/tls-files.ts';
 import { openIssuers } from './key-sources.ts';
+import { openState } from './key-state.ts';
 import type { Terminal } from './terminal.ts';
 import { followPair, tlsFilesOf } from './tls.ts';
 
@@ -22,8 +24,10 @@ export async function runDiscovery(
   const tls = tlsFilesOf(settings);
   const pair = tls && (await readPair(tls.cert, tls.key));
   const { issuers, close } = openIssuers(all, terminal);
+  const state = openState(settings, terminal);
   const service = await startDiscovery({
     issuers: issuers.map((issuer, index) => ({ ...issuer, ...timesOf(all[index] ?? settings) })),
+    keyStates: state && createKeyStateStore(state.place, Date.now, log),
     clock: Date.now,
     address: settings.bindAddress,
     port: settings.port,
@@ -38,6 +42,7 @@ export async function runDiscovery(
   await shutDown(service, await signal, settings.shutdownDelay, log);
   files?.stop();
   close();
+  state?.close();
   return 0;
 }
 

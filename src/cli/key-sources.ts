@@ -9,7 +9,10 @@ import { keySourcesOf } from '../issuers.ts';
 import { createKubeClient, type KubeClient, loadKubeConfig } from '../runtime/kube-client.ts';
 import type { Terminal } from './terminal.ts';
 
-type Settings = CommandSettings<'discovery'>;
+type Settings = Pick<
+  CommandSettings<'discovery'>,
+  'issuer' | 'keySource' | 'kubeconfig' | 'context' | 'keys' | 'jwksUrl' | 'allowHttpIssuer' | 'allowPrivateKeys'
+>;
 
 /** What the settings of an issuer name. */
 export interface NamedIssuer {

@@ -19,6 +19,7 @@ const commands: { readonly [C in CommandName]: () => Promise<Run<C>> } = {
   demo: async () => (await import('./demo.ts')).runDemo,
   mutate: async () => (await import('./mutate.ts')).runMutate,
   jwks: async () => (await import('./jwks.ts')).runJwks,
+  keys: async () => (await import('./keys.ts')).runKeys,
   verify: async () => (await import('./verify.ts')).runVerify,
   manifests: async () => (await import('./manifests.ts')).runManifests,
 };

@@ -202,6 +202,32 @@ issuers:
   });
 });
 
+describe('places and times', () => {
+  test('of a state: a file, or a ConfigMap by a name that it can have', () => {
+    const state = (value: string) => {
+      const parsed = parse('keys', ['--state', value]);
+      return parsed.ok ? parsed.settings.state : parsed.problems.map(describeProblem);
+    };
+    expect(state('/var/lib/podpass/state.json')).toEqual({ file: '/var/lib/podpass/state.json' });
+    expect(state('configmap/podpass-keys')).toEqual({ configMap: 'podpass-keys' });
+    for (const wrong of ['configmap/', 'configmap/a/b', 'configmap/../secrets/x', 'configmap/A', '']) {
+      expect(state(wrong)).toEqual([expect.stringContaining('--state')]);
+    }
+  });
+
+  test('of a rotation: with a zone', () => {
+    const at = (value: string) => {
+      const parsed = parse('keys', ['--rotated-at', value]);
+      return parsed.ok ? parsed.settings.rotatedAt : 'refused';
+    };
+    expect(at('2026-01-31T18:00:00Z')).toBe(Date.UTC(2026, 0, 31, 18));
+    expect(at('2026-01-31T18:00+02:00')).toBe(Date.UTC(2026, 0, 31, 16));
+    for (const wrong of ['2026-01-31', '2026-01-31T18:00:00', '2026-13-31T18:00:00Z', 'now', '1700000000', '']) {
+      expect(at(wrong)).toBe('refused');
+    }
+  });
+});
+
 describe('precedence', () => {
   test('is flag over environment over config file over default', () => {
     const file = 'port: 4\nmetricsPort: 4\nlogLevel: debug\n';
