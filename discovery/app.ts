@@ -1,19 +1,20 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import express, { type ErrorRequestHandler } from 'express';
 import { Fault, faultBody } from '../src/fault.ts';
-import { DOCUMENT_PATHS, type DocumentPath, issuerBase } from '../src/issuer-paths.ts';
+import { DOCUMENT_PATHS, type DocumentPath } from '../src/issuer-paths.ts';
 import type { Log } from '../src/log.ts';
-import { cacheControl, type Document, type Documents } from './document.ts';
+import type { Document } from './document.ts';
 import { ifNoneMatch } from './if-none-match.ts';
+import type { Route, Routes } from './routes.ts';
 
 /** A path as metrics name it: under the issuer, or none that is served. */
 type PathLabel = DocumentPath | 'other';
 
 export interface DiscoveryAppOptions {
-  readonly issuer: string;
-  /** Asked at every request; must not wait for anything. */
-  readonly documents: () => Documents | undefined;
-  readonly cacheMaxAgeSeconds: number;
+  /** The issuers that are known; asked at every request. */
+  readonly routes: () => Routes;
+  /** False while an issuer is not known: nobody can say then that there is no such document. */
+  readonly complete: () => boolean;
   readonly log: Log;
   /** Called once for each answer. */
   readonly onRequest?: (path: PathLabel, code: number) => void;
@@ -40,36 +41,39 @@ const PREFLIGHT: Headers = {
 const RETRY_AFTER_SECONDS = 5;
 
 /**
- * Serves the issuer's documents. Express only carries the one handler: its own routing would decode paths, its answers
+ * Serves the documents of the issuers. Express only carries the one handler: its own routing would decode paths, its answers
  * would add parameters to content types.
  */
 export function createDiscoveryApp(options: DiscoveryAppOptions): RequestListener {
-  const { documents, log, onRequest } = options;
-  const routes = routesOf(options.issuer);
-  const cache = cacheControl(options.cacheMaxAgeSeconds);
+  const { routes, complete, log, onRequest } = options;
 
   function handle(request: IncomingMessage, response: ServerResponse): void {
-    const path = routes.get(targetPath(request.url ?? ''));
+    const { path, host } = target(request);
+    const route = routes()(path, host);
     let answer: Answer;
     try {
-      answer = answerTo(path, request);
+      answer = answerTo(route, request);
     } catch (error) {
       answer = refuse(asFault(error));
     }
     response.writeHead(answer.status, answer.headers);
     response.end(answer.body);
-    onRequest?.(path ?? 'other', answer.status);
+    onRequest?.(route?.path ?? 'other', answer.status);
   }
 
-  function answerTo(path: DocumentPath | undefined, { method = '', headers }: IncomingMessage): Answer {
-    if (path === undefined) throw new Fault('not_found', 'there is no such document');
+  function answerTo(route: Route | undefined, { method = '', headers }: IncomingMessage): Answer {
+    if (route === undefined) {
+      throw complete()
+        ? new Fault('not_found', 'there is no such document')
+        : unavailable('an issuer is not known yet');
+    }
     if (method === 'OPTIONS') return { status: 204, headers: PREFLIGHT };
     if (method !== 'GET' && method !== 'HEAD') {
       throw new Fault('method_not_allowed', `accepted: ${METHODS}`, { headers: { Allow: METHODS } });
     }
-    const document = documents()?.[DOCUMENT_PATHS[path]];
+    const document = route.documents()?.[DOCUMENT_PATHS[route.path]];
     if (document === undefined) throw unavailable('there is no key to publish yet');
-    return found(document, cache, headers['if-none-match']);
+    return found(document, route.cacheControl, headers['if-none-match']);
   }
 
   function asFault(error: unknown): Fault {
@@ -95,31 +99,19 @@ export function createDiscoveryApp(options: DiscoveryAppOptions): RequestListene
   };
 }
 
-/** Answers before the issuer is known, when nobody can say which paths there are. */
-export const issuerUnknown: RequestListener = (_request, response) => {
-  const answer = refuse(unavailable('the issuer is not known yet'));
-  response.writeHead(answer.status, answer.headers);
-  response.end(answer.body);
-};
-
 function unavailable(message: string): Fault {
   return new Fault('unavailable', message, { headers: { 'Retry-After': String(RETRY_AFTER_SECONDS) } });
 }
 
-/** `https://h/p/` → `/p/openid/v1/jwks` and the others, each as clients that append it to the issuer ask for it. */
-function routesOf(issuer: string): ReadonlyMap<string, DocumentPath> {
-  const base = issuerBase(new URL(issuer).pathname);
-  return new Map((Object.keys(DOCUMENT_PATHS) as DocumentPath[]).map((path) => [base + path, path]));
-}
-
 /**
- * The path of a request target without its query, not decoded and not normalised. The absolute form must be understood
- * as well (RFC 9112 section 3.2.2); its host is as meaningless here as the Host field.
+ * The path of a request's target without its query, not decoded and not normalised, and the host. The absolute form must
+ * be understood as well, and its host replaces the Host field (RFC 9112 section 3.2.2).
  */
-function targetPath(target: string): string {
-  const path = target.startsWith('/') ? target : (/^https?:\/\/[^/?#]+(\/.*)$/is.exec(target)?.[1] ?? '');
+function target({ url = '', headers }: IncomingMessage): { readonly path: string; readonly host: string | undefined } {
+  const [, authority, rest] = url.startsWith('/') ? [] : (/^https?:\/\/([^/?#]+)(\/.*)$/is.exec(url) ?? ['', '', '']);
+  const path = rest ?? url;
   const query = path.indexOf('?');
-  return query === -1 ? path : path.slice(0, query);
+  return { path: query === -1 ? path : path.slice(0, query), host: authority ?? headers.host };
 }
 
 function found({ bytes, contentType, etag }: Document, cache: string, condition: string | undefined): Answer {

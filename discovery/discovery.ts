@@ -1,9 +1,11 @@
 import { messageOf } from '../src/fault.ts';
 import type { Log } from '../src/log.ts';
+import { sleep } from '../src/sleep.ts';
 import { createDocuments, type Documents } from './document.ts';
 import { createKeyLog } from './key-log.ts';
 import { type KeyEvent, KeyRing, type KeyRingState } from './key-ring.ts';
 import { type KeySource, KeySourceFailure } from './key-source/key-source.ts';
+import type { KeyState } from './key-state-store.ts';
 import { poll } from './poller.ts';
 
 export interface DiscoveryOptions {
@@ -16,6 +18,8 @@ export interface DiscoveryOptions {
   /** Epoch milliseconds. */
   readonly clock: () => number;
   readonly log: Log;
+  /** What survives a restart; without it nothing does. */
+  readonly keyState?: KeyState | undefined;
   /** Called after the documents changed, with those that are served from now on; `undefined`: no key is left. */
   readonly onChange?: (documents: Documents | undefined) => void;
 }
@@ -26,6 +30,8 @@ export interface Discovery {
   start(): Promise<void>;
   /** Resolves when nothing is under way any more; the documents stay. */
   stop(): Promise<void>;
+  /** Every source has been tried. */
+  readonly tried: boolean;
   /** Every source has been tried, and there are documents. */
   readonly ready: boolean;
   /** What to serve now; nothing before the first good key. */
@@ -33,6 +39,10 @@ export interface Discovery {
   state(): KeyRingState;
 }
 
+/** So long a reading waits for the state of the process before. */
+const STATE_TIMEOUT_MS = 5_000;
+/** That nothing changed is worth writing only now and then. */
+const STATE_REFRESH_MS = 600_000;
 /** The longest time a timer takes. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
@@ -46,6 +56,28 @@ export function createDiscovery(options: DiscoveryOptions): Discovery {
   let expiry: NodeJS.Timeout | undefined;
   let started: Promise<void> | undefined;
   let polling: Promise<unknown> = Promise.resolve();
+  let saved = { mark: '', ms: 0 };
+  let saving: Promise<void> = Promise.resolve();
+
+  async function restore(from: KeyState): Promise<void> {
+    const late = new AbortController();
+    const records = await Promise.race([from.load(), sleep(STATE_TIMEOUT_MS, late.signal).then(() => undefined)]);
+    late.abort();
+    if (records === undefined) log.warn({}, 'the key state does not come, going on without it');
+    const published = ring.restore(records ?? []);
+    if (published > 0) log.info({ keys: published }, 'keys restored from the key state');
+    changed([]);
+  }
+
+  /** Writes what is worth it: a key that came or went, and from time to time that all are still seen. */
+  function save(atLeast = STATE_REFRESH_MS): void {
+    const records = ring.records();
+    const mark = JSON.stringify(records.map((each) => ({ ...each, lastSeenMs: 0 })));
+    const isOld = clock() - saved.ms >= atLeast;
+    if (options.keyState === undefined || (mark === saved.mark && !isOld)) return;
+    saved = { mark, ms: clock() };
+    saving = options.keyState.save(records);
+  }
 
   function changed(events: readonly KeyEvent[]): void {
     keyLog.events(events);
@@ -80,6 +112,7 @@ export function createDiscovery(options: DiscoveryOptions): Discovery {
         keyLog.succeeded(name);
         keyLog.refused(name, reading.refused);
         changed(ring.succeeded(name, reading));
+        save();
         tried();
       },
       onFailure(error) {
@@ -87,22 +120,31 @@ export function createDiscovery(options: DiscoveryOptions): Discovery {
         keyLog.failed(name, error);
         if (partial !== undefined) keyLog.refused(name, partial.refused);
         changed(ring.failed(name, partial));
+        save();
         tried();
       },
     });
   }
 
+  function begin(tried: () => void): void {
+    const loops = sources.map((source) =>
+      run(source, () => {
+        untried.delete(source);
+        if (untried.size === 0) tried();
+      }),
+    );
+    // After `stop` nobody has to wait for sources that were never tried.
+    polling = Promise.all(loops).then(tried);
+  }
+
   return {
     start() {
       started ??= new Promise((resolve) => {
-        const loops = sources.map((source) =>
-          run(source, () => {
-            untried.delete(source);
-            if (untried.size === 0) resolve();
-          }),
-        );
-        // After `stop` nobody has to wait for sources that were never tried.
-        polling = Promise.all(loops).then(() => resolve());
+        if (options.keyState === undefined) return begin(resolve);
+        polling = restore(options.keyState).then(() => {
+          if (stopping.signal.aborted) resolve();
+          else begin(resolve);
+        });
       });
       return started;
     },
@@ -110,6 +152,14 @@ export function createDiscovery(options: DiscoveryOptions): Discovery {
       stopping.abort();
       clearTimeout(expiry);
       await polling;
+      // What started meanwhile.
+      await polling;
+      // Once more where the last one is older than now.
+      save(1);
+      await saving;
+    },
+    get tried() {
+      return untried.size === 0;
     },
     get ready() {
       return untried.size === 0 && documents !== undefined;

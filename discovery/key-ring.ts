@@ -32,6 +32,22 @@ export interface KeyRingState {
   }[];
 }
 
+/** What is known of one key, of those that are not published any more for a month. Times are epoch milliseconds. */
+export interface KeyRecord {
+  readonly key: PublicKey;
+  /** The source that gave it last. */
+  readonly source: string;
+  readonly firstSeenMs: number;
+  readonly lastSeenMs: number;
+  /** It vanished from its source: until when it is, or was, published all the same. */
+  readonly heldUntilMs?: number;
+}
+
+/** How long a record is kept after its key was seen last. */
+export const RECORD_MS = 30 * 24 * 3_600_000;
+/** What was in its source that short before the start counts as published until the source has spoken. */
+const RESTORED_MS = 24 * 3_600_000;
+
 export interface KeyRingOptions {
   /** Unique names. Where two sources give different keys for one kid, the later one decides, on every replica alike. */
   readonly sources: readonly string[];
@@ -64,6 +80,7 @@ interface HeldKey {
 export class KeyRing {
   readonly #sources: readonly SourceState[];
   readonly #held = new Map<string, HeldKey>();
+  readonly #records = new Map<string, KeyRecord>();
   readonly #revoked: ReadonlySet<string>;
   readonly #holdDownMs: number;
   readonly #clock: () => number;
@@ -74,6 +91,35 @@ export class KeyRing {
     this.#revoked = new Set(revoked);
     this.#holdDownMs = holdDownMs;
     this.#clock = clock;
+  }
+
+  /**
+   * What was known at the end of a process before, to be called first. Hold-downs go on as they were. A key that was not
+   * held is held as if it had vanished now: nobody can tell since when its source does not have it. Returns how many keys
+   * are published because of it.
+   */
+  restore(records: readonly KeyRecord[]): number {
+    const now = this.#clock();
+    for (const record of records) {
+      const { key, source: name, lastSeenMs, heldUntilMs } = record;
+      if (lastSeenMs > now || lastSeenMs + RECORD_MS < now) continue;
+      this.#records.set(key.kid, record);
+      const source = this.#sources.find((each) => each.name === name);
+      const untilMs = heldUntilMs ?? (lastSeenMs + RESTORED_MS > now ? now + this.#holdDownMs : 0);
+      if (source === undefined || untilMs <= now || this.#revoked.has(key.kid)) continue;
+      // A hold-down that was made shorter since then counts as it is now.
+      this.#held.set(key.kid, { key, source, untilMs: Math.min(untilMs, now + this.#holdDownMs) });
+    }
+    return this.#held.size;
+  }
+
+  /** All that is known, sorted by kid; for `restore`. */
+  records(): KeyRecord[] {
+    const now = this.#clock();
+    for (const [kid, { lastSeenMs }] of this.#records) {
+      if (lastSeenMs + RECORD_MS < now && !this.#held.has(kid)) this.#records.delete(kid);
+    }
+    return [...this.#records.values()].sort((a, b) => (a.key.kid < b.key.kid ? -1 : 1));
   }
 
   /** A reading that did not fail: what it does not have has vanished. */
@@ -138,6 +184,7 @@ export class KeyRing {
     source.keys = keys;
     source.conflicts = conflicts;
     const published = this.#published();
+    this.#see(source, given);
 
     for (const [kid, key] of keys) {
       const last = before.get(kid);
@@ -156,10 +203,30 @@ export class KeyRing {
     }
     for (const [kid, key] of publishedBefore) {
       if (published.has(kid)) continue;
-      this.#held.set(kid, { key, source, untilMs: this.#clock() + this.#holdDownMs });
+      const heldUntilMs = this.#clock() + this.#holdDownMs;
+      this.#held.set(kid, { key, source, untilMs: heldUntilMs });
+      const record = this.#records.get(kid);
+      if (record !== undefined) this.#records.set(kid, { ...record, heldUntilMs });
       tell('held', kid);
     }
     return [...events, ...this.expire()];
+  }
+
+  /** Notes when each key was seen first and last; another key with a known kid is a new one. */
+  #see(source: SourceState, given: readonly PublicKey[]): void {
+    const now = this.#clock();
+    const { keys } = mergeKeys(given);
+    for (const key of keys.values()) {
+      const before = this.#records.get(key.kid);
+      const firstSeenMs = before !== undefined && sameMaterial(before.key, key) ? before.firstSeenMs : now;
+      this.#records.set(key.kid, { key, source: source.name, firstSeenMs, lastSeenMs: now });
+    }
+    for (const [kid, { source: held, untilMs }] of this.#held) {
+      const record = this.#records.get(kid);
+      if (held === source && !keys.has(kid) && record !== undefined) {
+        this.#records.set(kid, { ...record, heldUntilMs: untilMs });
+      }
+    }
   }
 
   /** What the sources give, without what was revoked and without what is held. */

@@ -1,77 +1,94 @@
-import type { RequestListener } from 'node:http';
 import { STATUS_CODES } from '../src/catalog/metrics.ts';
-import { messageOf } from '../src/fault.ts';
+import { Failure } from '../src/fault.ts';
+import { issuerPlace } from '../src/issuer-paths.ts';
 import type { Log } from '../src/log.ts';
 import { type Check, check } from '../src/runtime/check.ts';
 import type { Metrics } from '../src/runtime/metrics.ts';
 import { type Service, type ServiceOptions, startService } from '../src/runtime/service.ts';
-import { sleep } from '../src/sleep.ts';
-import { createDiscoveryApp, issuerUnknown } from './app.ts';
-import { createDiscovery, type Discovery } from './discovery.ts';
+import { createDiscoveryApp } from './app.ts';
+import { createIssuer, type Issuer, type IssuerOptions } from './issuer.ts';
 import type { KeyRingState } from './key-ring.ts';
-import type { KeySource } from './key-source/key-source.ts';
+import type { KeyStateStore } from './key-state-store.ts';
+import { createRoutes, type Routes, type ServedIssuer } from './routes.ts';
+
+/** One issuer of the service. */
+export interface DiscoveredIssuer extends Omit<IssuerOptions, 'onKnown' | 'keyStates' | 'clock' | 'log'> {
+  readonly cacheMaxAgeSeconds: number;
+}
 
 export interface DiscoveryServiceOptions extends Omit<ServiceOptions, 'handler' | 'checks'> {
-  /** The issuer, or how to ask for it; that is tried until it answers. */
-  readonly issuer: string | ((signal: AbortSignal) => Promise<string>);
-  readonly sources: readonly KeySource[];
-  readonly pollIntervalMs: number;
-  readonly holdDownMs: number;
-  readonly revoked: readonly string[];
-  readonly cacheMaxAgeSeconds: number;
+  readonly issuers: readonly DiscoveredIssuer[];
+  /** Where what is known of keys survives a restart. */
+  readonly keyStates?: KeyStateStore | undefined;
   readonly clock: () => number;
   readonly metrics: Metrics;
   readonly log: Log;
 }
 
-const FIRST_RETRY_MS = 500;
-const LAST_RETRY_MS = 10_000;
-
-/** Starts to listen, and to read the keys as soon as the issuer is known. Throws a Failure where it cannot listen. */
+/**
+ * Starts to listen, and to read the keys of each issuer as soon as that is known. Throws a Failure where it cannot listen.
+ * No issuer waits for another.
+ */
 export async function startDiscovery(options: DiscoveryServiceOptions): Promise<Service> {
-  const { issuer, metrics, log } = options;
-  const stopping = new AbortController();
-  let discovery: Discovery | undefined;
-  let app: RequestListener = issuerUnknown;
-  let documents: () => Check[] = () => [];
-  const checks = () => [check('issuer', discovery !== undefined, 'the issuer is not known yet'), ...documents()];
-  metrics.set('podpass_key_source_poll_interval_seconds', {}, options.pollIntervalMs / 1000);
-  metrics.onExpose(() => expose(discovery, metrics));
-  const service = await startService({ ...options, handler: (request, response) => app(request, response), checks });
-
-  const serve = (known: string) => {
-    if (stopping.signal.aborted) return;
-    const started = createDiscovery({ ...options, issuer: known });
-    discovery = started;
-    app = createApp(options, known, started);
-    documents = () => [
-      check(`documents of ${known}`, started.ready, 'a key source has not been tried yet, or none has given a key'),
-    ];
-    void started.start();
-    log.info({ issuer: known, sources: options.sources.map(({ name }) => name) }, 'reading keys');
-  };
-  if (typeof issuer === 'string') serve(issuer);
-  const found = typeof issuer === 'string' ? Promise.resolve() : findIssuer(issuer, serve, stopping.signal, log);
+  const { clock, metrics, log } = options;
+  const served: ServedIssuer[] = [];
+  let routes: Routes = createRoutes([]);
+  const issuers = options.issuers.map((each) => {
+    const issuer: Issuer = createIssuer({
+      ...each,
+      keyStates: options.keyStates,
+      clock,
+      log,
+      onKnown(name) {
+        const other = served.find((before) => issuerPlace(before.issuer) === issuerPlace(name));
+        if (other !== undefined) throw new Failure(`it has the host and path of ${other.issuer}`);
+        const { cacheMaxAgeSeconds } = each;
+        served.push({ issuer: name, documents: () => issuer.documents(), cacheMaxAgeSeconds });
+        routes = createRoutes(served);
+      },
+    });
+    return issuer;
+  });
+  metrics.set(
+    'podpass_key_source_poll_interval_seconds',
+    {},
+    Math.max(...options.issuers.map(({ pollIntervalMs }) => pollIntervalMs)) / 1000,
+  );
+  metrics.onExpose(() => expose(issuers, metrics));
+  const service = await startService({
+    ...options,
+    handler: createDiscoveryApp({
+      routes: () => routes,
+      complete: () => !issuers.some(({ pending }) => pending),
+      log,
+      onRequest: (path, code) => metrics.count('podpass_http_requests_total', { path, code: codeLabel(code) }),
+    }),
+    checks: () => checksOf(issuers),
+  });
+  for (const issuer of issuers) issuer.start();
   return {
     ...service,
     get lastRequest() {
       return service.lastRequest;
     },
     async stop(graceMs) {
-      stopping.abort();
-      await Promise.all([service.stop(graceMs), found]);
-      await discovery?.stop();
+      await Promise.all([service.stop(graceMs), ...issuers.map((issuer) => issuer.stop())]);
     },
   };
 }
 
-function createApp(options: DiscoveryServiceOptions, issuer: string, discovery: Discovery): RequestListener {
-  return createDiscoveryApp({
-    issuer,
-    documents: () => discovery.documents(),
-    cacheMaxAgeSeconds: options.cacheMaxAgeSeconds,
-    log: options.log,
-    onRequest: (path, code) => options.metrics.count('podpass_http_requests_total', { path, code: codeLabel(code) }),
+/**
+ * Two for each issuer. Once every source was tried and one issuer has documents, the others are listed and keep nobody
+ * waiting: they answer 503 by themselves.
+ */
+function checksOf(issuers: readonly Issuer[]): Check[] {
+  const ready = issuers.every(({ tried }) => tried) && issuers.some(({ missing }) => missing === undefined);
+  return issuers.flatMap((each, index) => {
+    const { issuer, missing = '' } = each;
+    const name = issuers.length === 1 ? 'issuer' : `issuers[${index}]`;
+    const known = check(name, issuer !== undefined, missing);
+    const checks = issuer === undefined ? [known] : [known, check(`documents of ${issuer}`, missing === '', missing)];
+    return checks.map((one) => ({ ...one, tolerated: ready }));
   });
 }
 
@@ -80,29 +97,18 @@ function codeLabel(code: number): (typeof STATUS_CODES)[number] {
   return STATUS_CODES.find((each) => each === String(code)) ?? '500';
 }
 
-async function findIssuer(
-  ask: (signal: AbortSignal) => Promise<string>,
-  found: (issuer: string) => void,
-  signal: AbortSignal,
-  log: Log,
-): Promise<void> {
-  for (let retryMs = FIRST_RETRY_MS; !signal.aborted; retryMs = Math.min(retryMs * 2, LAST_RETRY_MS)) {
-    try {
-      return found(await ask(signal));
-    } catch (error) {
-      if (signal.aborted) return;
-      log.warn({ reason: messageOf(error), retryMs }, 'the issuer could not be read from the cluster');
-      await sleep(retryMs, signal);
-    }
-  }
-}
-
 /** While the issuer is not known. */
 const UNKNOWN: KeyRingState = { keys: { published: 0, held: 0, refused: 0 }, sources: [] };
 
-function expose(discovery: Discovery | undefined, metrics: Metrics): void {
-  const { keys, sources } = discovery?.state() ?? UNKNOWN;
-  for (const state of ['published', 'held', 'refused'] as const) metrics.set('podpass_keys', { state }, keys[state]);
-  const oldest = sources.length === 0 ? 0 : Math.min(...sources.map(({ lastSuccess }) => lastSuccess ?? 0));
-  metrics.set('podpass_key_source_last_success_timestamp_seconds', {}, oldest);
+/** The sum of the keys, and the oldest success: which issuer it is, the log and `/readyz?verbose` tell. */
+function expose(issuers: readonly Issuer[], metrics: Metrics): void {
+  const states = issuers.map((issuer) => issuer.state() ?? UNKNOWN);
+  for (const state of ['published', 'held', 'refused'] as const) {
+    const sum = states.reduce((before, { keys }) => before + keys[state], 0);
+    metrics.set('podpass_keys', { state }, sum);
+  }
+  const successes = states.flatMap(({ sources }) =>
+    sources.length === 0 ? [0] : sources.map(({ lastSuccess }) => lastSuccess ?? 0),
+  );
+  metrics.set('podpass_key_source_last_success_timestamp_seconds', {}, Math.min(...successes));
 }

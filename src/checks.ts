@@ -6,31 +6,15 @@ import type { Problem } from './fault.ts';
 /** Settings as far as they could be parsed: what is wrong by itself is absent here. */
 type Parsed<C extends CommandName> = Partial<CommandSettings<C>>;
 
-const HTTPS_ISSUER = 'an https URL; http on loopback';
+export const HTTPS_URL = 'an https URL; http on loopback';
 
 /** Settings that are right by themselves and wrong together, by command. */
 export const checks: { readonly [C in CommandName]?: (settings: Parsed<C>) => Problem[] } = {
-  discovery({ issuer, keys = [], keySource = [], tlsCert, tlsKey, allowHttpIssuer }) {
-    const problems: Problem[] = [];
-    const add = (key: string, wrong: string, accepted: string, value?: string) =>
-      problems.push({ object: 'podpass discovery', key, wrong, accepted, ...(value === undefined ? {} : { value }) });
-    const kinds = keySourcesOf({ keys, keySource });
-    if (issuer === undefined && !kinds.includes('cluster')) {
-      add('--issuer', 'is missing', 'an issuer, or the cluster as a key source');
-    }
-    if (issuer !== undefined && isUnsafeIssuer(issuer) && !allowHttpIssuer) {
-      add('--issuer', 'is not https', `${HTTPS_ISSUER}, or with --allow-http-issuer`, issuer);
-    }
-    if (kinds.includes('files') && keys.length === 0) {
-      add('--keys', 'is missing', 'files or folders with keys, as files are a key source');
-    }
-    if (!kinds.includes('files') && keys.length > 0) {
-      add('--key-source', 'leaves out the files of --keys', [...kinds, 'files'].join(','), kinds.join(','));
-    }
-    if ((tlsCert === undefined) !== (tlsKey === undefined)) {
-      add(tlsCert === undefined ? '--tls-cert' : '--tls-key', 'is missing', 'both or none of --tls-cert and --tls-key');
-    }
-    return problems;
+  discovery({ tlsCert, tlsKey }) {
+    if ((tlsCert === undefined) === (tlsKey === undefined)) return [];
+    const key = tlsCert === undefined ? '--tls-cert' : '--tls-key';
+    const accepted = 'both or none of --tls-cert and --tls-key';
+    return [{ object: 'podpass discovery', key, wrong: 'is missing', accepted }];
   },
   webhook(settings) {
     const { tlsMode, tlsCaLifetime, tlsCertLifetime } = settings;
@@ -46,9 +30,7 @@ export const checks: { readonly [C in CommandName]?: (settings: Parsed<C>) => Pr
   mutate: (settings) => samePrefixes('podpass mutate', settings),
   verify({ issuer }) {
     if (issuer === undefined || !isUnsafeIssuer(issuer)) return [];
-    return [
-      { object: 'podpass verify', key: '--issuer', value: issuer, wrong: 'is not https', accepted: HTTPS_ISSUER },
-    ];
+    return [{ object: 'podpass verify', key: '--issuer', value: issuer, wrong: 'is not https', accepted: HTTPS_URL }];
   },
   jwks({ keys = [], kubeconfig }) {
     if (keys.length === 0 || kubeconfig === undefined) return [];
@@ -71,13 +53,4 @@ function samePrefixes(object: string, settings: Parsed<'mutate'>): Problem[] {
     if (other === undefined || value === undefined) return [];
     return [{ object, key, value, wrong: `is the prefix of ${other[0]} too`, accepted: 'a prefix of its own' }];
   });
-}
-
-/** Where discovery gets keys from: what was asked for, or what the other settings imply. */
-export function keySourcesOf({
-  keySource,
-  keys,
-}: Pick<CommandSettings<'discovery'>, 'keySource' | 'keys'>): readonly ('cluster' | 'files')[] {
-  if (keySource.length > 0) return keySource;
-  return keys.length > 0 ? ['files'] : ['cluster'];
 }

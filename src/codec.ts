@@ -277,7 +277,8 @@ function isLoopback(hostname: string): boolean {
 
 /** An http issuer proves nothing, as anyone on the way can change its keys; on loopback there is no way. */
 export function isUnsafeIssuer(issuer: string): boolean {
-  return issuer.startsWith('http:') && !isLoopback(new URL(issuer).hostname);
+  const { protocol, hostname } = new URL(issuer);
+  return protocol === 'http:' && !isLoopback(hostname);
 }
 
 /**
@@ -309,6 +310,52 @@ export const webUrl: Codec<string> = {
   parse(text) {
     if (/[\s\p{Cc}]/u.test(text)) return bad('has white space or control characters in it');
     return /^https?:\/\//.test(text) && URL.canParse(text) ? ok(text) : bad('is not such a URL');
+  },
+};
+
+/**
+ * Where a JWK Set is. A query is part of some such addresses; a user is not, as a password would be told in errors. What
+ * an http address needs is checked where the setting for it is known.
+ */
+export const documentUrl: Codec<string> = {
+  metavar: 'URL',
+  accepted: 'an https URL without fragment or user (http only for loopback)',
+  parse(text) {
+    if (/[\s\p{Cc}]/u.test(text)) return bad('has white space or control characters in it');
+    if (!URL.canParse(text)) return bad('is not a URL');
+    const { protocol, username, password } = new URL(text);
+    if (protocol !== 'https:' && protocol !== 'http:') return bad('is not an https URL');
+    if (text.includes('#')) return bad('has a fragment');
+    if (username !== '' || password !== '') return bad('has a user in it');
+    return ok(text);
+  },
+};
+
+const CONFIG_MAP = 'configmap/';
+
+/** Where a state is kept: `{ file }`, or `{ configMap }` in the namespace that we run in. */
+export const statePlace: Codec<{ readonly file: string } | { readonly configMap: string }> = {
+  metavar: 'FILE|configmap/NAME',
+  accepted: 'the path of a file, or configmap/ and the name of a ConfigMap',
+  parse(text) {
+    if (text.startsWith(CONFIG_MAP)) {
+      const name = objectName.parse(text.slice(CONFIG_MAP.length));
+      return name.ok ? ok({ configMap: name.value }) : name;
+    }
+    const file = filePath.parse(text);
+    return file.ok ? ok({ file: file.value }) : file;
+  },
+};
+
+/** Epoch milliseconds of a time as RFC 3339 section 5.6 writes it. */
+export const instant: Codec<number> = {
+  metavar: 'TIME',
+  accepted: 'a time with its zone, such as 2026-01-31T18:00:00Z',
+  parse(text) {
+    if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)$/.test(text))
+      return bad('is not such a time');
+    const ms = Date.parse(text);
+    return Number.isNaN(ms) ? bad('is not such a time') : ok(ms);
   },
 };
 

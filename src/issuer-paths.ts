@@ -20,3 +20,9 @@ export const JWKS_PATH: DocumentPath = '/openid/v1/jwks';
 export function issuerBase(issuer: string): string {
   return issuer.endsWith('/') ? issuer.slice(0, -1) : issuer;
 }
+
+/** Where an issuer is asked for, whatever its scheme and trailing slash: no two may have the same. */
+export function issuerPlace(issuer: string): string {
+  const { host, pathname } = new URL(issuer);
+  return host + issuerBase(pathname);
+}

@@ -8,3 +8,13 @@ export interface Log {
 
 /** For commands of which people read the results. */
 export const silentLog: Log = { debug() {}, info() {}, warn() {}, error() {} };
+
+/** A log that adds these fields to each line. */
+export function withFields(log: Log, more: object): Log {
+  return {
+    debug: (fields, message) => log.debug({ ...more, ...fields }, message),
+    info: (fields, message) => log.info({ ...more, ...fields }, message),
+    warn: (fields, message) => log.warn({ ...more, ...fields }, message),
+    error: (fields, message) => log.error({ ...more, ...fields }, message),
+  };
+}

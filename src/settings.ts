@@ -1,9 +1,10 @@
 import { parseArgs } from 'node:util';
 import { parseDocument } from 'yaml';
 import { type CommandName, type CommandRow, type CommandSettings, commandRows } from './catalog/commands.ts';
-import { flagOf, type SettingKey, type SettingRow, settingRows, variableOf } from './catalog/settings.ts';
+import { codecOf, flagOf, type SettingKey, type SettingRow, settingRows, variableOf } from './catalog/settings.ts';
 import { checks } from './checks.ts';
 import { messageOf, type Problem, whyUnreadable } from './fault.ts';
+import { type IssuerProblem, identity, issuerProblems, samePlaces, withoutOthersSources } from './issuers.ts';
 
 export interface SettingsInput {
   /** The arguments after the command's name. */
@@ -17,6 +18,8 @@ export type ParsedSettings<C extends CommandName> =
   | {
       readonly ok: true;
       readonly settings: CommandSettings<C>;
+      /** One for each of `issuers` in the config file; without that list `settings` alone. */
+      readonly issuers: readonly CommandSettings<C>[];
       readonly argument: string | undefined;
       readonly help: boolean;
     }
@@ -29,6 +32,14 @@ interface Source {
   readonly values: readonly string[];
 }
 
+/** What a config file says: at its top, and for each issuer where it lists several. */
+interface ConfigFile {
+  readonly top: ReadonlyMap<SettingKey, Source>;
+  readonly issuers?: readonly ReadonlyMap<SettingKey, Source>[];
+}
+
+const NO_FILE: ConfigFile = { top: new Map() };
+
 /**
  * The settings of a command: flag over environment over config file over default. Pure but for `readFile`. All faults at
  * once; with `help`, the rest is not checked.
@@ -40,15 +51,15 @@ export function parseSettings<C extends CommandName>(command: C, input: Settings
   const help = flags.get('help')?.values.at(-1) === 'true';
   const environment = help ? new Map() : readEnvironment(row, input.env);
   const config = flags.get('config') ?? environment.get('config');
-  const file = help || config === undefined ? new Map() : readConfig(command, row, config, input.readFile, problems);
+  const file = help || config === undefined ? NO_FILE : readConfig(command, row, config, input.readFile, problems);
 
   const settings: Record<string, unknown> = {};
   const written = new Map<SettingKey, Source>();
   for (const key of row.settings) {
-    const found: Source | undefined = flags.get(key) ?? environment.get(key) ?? file.get(key);
+    const found: Source | undefined = flags.get(key) ?? environment.get(key) ?? file.top.get(key);
     if (found !== undefined) written.set(key, found);
     const source = found ?? fallback(command, key);
-    settings[key] = source === undefined ? undefined : parseValues(key, source, problems);
+    settings[key] = source === undefined ? undefined : parseValues(command, key, source, problems);
     const missing = source === undefined || source.values.length === 0;
     const reported = problems.some((problem) => problem.key === key || problem.key === flagOf(key));
     if (missing && !reported && row.required?.includes(key)) problems.push(missingSetting(command, key));
@@ -57,9 +68,18 @@ export function parseSettings<C extends CommandName>(command: C, input: Settings
   for (const problem of [...modeProblems(command, row, settings, written), ...(check?.(settings) ?? [])]) {
     if (!problems.some(({ key }) => key === problem.key)) problems.push(problem);
   }
+  const given = (key: SettingKey): Source | undefined => flags.get(key) ?? environment.get(key);
+  const issuers: readonly object[] =
+    row.issuers === undefined ? [settings] : issuersOf(command, settings, file, given, problems);
   const argument = readArgument(command, row, positionals, problems);
   if (problems.length > 0 && !help) return { ok: false, problems };
-  return { ok: true, settings: settings as CommandSettings<C>, argument, help };
+  return {
+    ok: true,
+    settings: settings as CommandSettings<C>,
+    issuers: issuers as readonly CommandSettings<C>[],
+    argument,
+    help,
+  };
 }
 
 const rowOf = (key: SettingKey): SettingRow => settingRows[key];
@@ -77,7 +97,7 @@ function readFlags(command: CommandName, row: CommandRow, argv: readonly string[
   const byName = new Map(row.settings.map((key) => [flagOf(key).slice(2), key]));
   const { args, without } = withoutValue(argv, row);
   for (const key of without) {
-    const { accepted } = rowOf(key).codec;
+    const { accepted } = codecOf(command, key);
     problems.push({ object: `podpass ${command}`, key: flagOf(key), wrong: 'has no value', accepted });
   }
   const { tokens } = parseArgs({ args, options, strict: false, allowPositionals: true, tokens: true });
@@ -161,8 +181,7 @@ function readConfig(
   config: Source,
   readFile: SettingsInput['readFile'],
   problems: Problem[],
-): Map<SettingKey, Source> {
-  const found = new Map<SettingKey, Source>();
+): ConfigFile {
   const path = config.values.at(-1) ?? '';
   const keys = row.settings.filter((key) => key !== 'config' && !rowOf(key).flagOnly);
   const fail = (key: string, value: string, wrong: string, accepted: string) =>
@@ -178,35 +197,70 @@ function readConfig(
       wrong: whyUnreadable(error),
       accepted: 'a readable file',
     });
-    return found;
+    return NO_FILE;
   }
   const document = parseDocument(text);
   for (const error of document.errors)
     fail('YAML', error.message.split('\n')[0] ?? '', 'is not YAML', 'a YAML mapping');
-  if (document.errors.length > 0) return found;
+  if (document.errors.length > 0) return NO_FILE;
   let content: unknown;
   try {
     content = document.toJS() ?? {};
   } catch (error) {
     // Aliases without an anchor, or that unfold without end.
     fail('YAML', messageOf(error), 'is wrong', 'a YAML mapping');
-    return found;
+    return NO_FILE;
   }
   if (typeof content !== 'object' || content === null || Array.isArray(content)) {
     fail('YAML', String(content), 'is not a mapping', `a YAML mapping of ${keys.join(', ')}`);
-    return found;
+    return NO_FILE;
   }
+  const { issuers, ...rest } = content as Readonly<Record<string, unknown>>;
+  const listed = row.issuers !== undefined && 'issuers' in content;
+  const found = readMapping(listed ? rest : content, path, '', keys, `podpass ${command}`, problems);
+  if (!listed || row.issuers === undefined) return { top: found };
+  const { whole } = row.issuers;
+  const own = keys.filter((key) => !whole.includes(key));
+  const accepted = `a list of mappings of ${own.join(', ')}`;
+  if (!Array.isArray(issuers) || issuers.length === 0) {
+    fail('issuers', JSON.stringify(issuers) ?? '', Array.isArray(issuers) ? 'is empty' : 'is not a list', accepted);
+    return { top: found };
+  }
+  const items = issuers.map((item: unknown, index) => {
+    const prefix = `issuers[${index}]`;
+    if (typeof item === 'object' && item !== null && !Array.isArray(item)) {
+      return readMapping(item, path, `${prefix}.`, own, 'one issuer', problems);
+    }
+    fail(prefix, JSON.stringify(item) ?? '', 'is not a mapping', `a YAML mapping of ${own.join(', ')}`);
+    return undefined;
+  });
+  // What is missing in an item that is none has been told.
+  return items.includes(undefined) ? { top: found } : { top: found, issuers: items.flatMap((item) => item ?? []) };
+}
+
+/** The settings in a mapping of the config file. `prefix` is its place in the file, `of` whose settings they are. */
+function readMapping(
+  content: object,
+  path: string,
+  prefix: string,
+  keys: readonly SettingKey[],
+  of: string,
+  problems: Problem[],
+): Map<SettingKey, Source> {
+  const found = new Map<SettingKey, Source>();
+  const fail = (key: string, value: unknown, wrong: string, accepted: string) =>
+    problems.push({ object: path, key: prefix + key, value: JSON.stringify(value) ?? '', wrong, accepted });
   for (const [written, value] of Object.entries(content)) {
     const key = keys.find((each) => each === written);
     if (key === undefined) {
-      fail(written, JSON.stringify(value) ?? '', `is not a setting of podpass ${command}`, keys.join(', '));
+      fail(written, value, `is not a setting of ${of}`, keys.join(', '));
       continue;
     }
     const items: unknown[] = Array.isArray(value) ? value : [value];
-    if (Array.isArray(value) && !rowOf(key).repeatable) fail(key, JSON.stringify(value), 'is a list', 'one value');
-    else if (items.some((item) => typeof item === 'object'))
-      fail(key, JSON.stringify(value), 'is no plain value', rowOf(key).codec.accepted);
-    else found.set(key, { object: path, key, values: items.map(String) });
+    if (Array.isArray(value) && !rowOf(key).repeatable) fail(key, value, 'is a list', 'one value');
+    else if (items.some((item) => typeof item === 'object')) {
+      fail(key, value, 'is no plain value', rowOf(key).codec.accepted);
+    } else found.set(key, { object: path, key: prefix + key, values: items.map(String) });
   }
   return found;
 }
@@ -218,10 +272,66 @@ function fallback(command: CommandName, key: SettingKey): Source | undefined {
   return row.repeatable ? { object: 'default', key, values: [] } : undefined;
 }
 
+// ---- issuers ---------------------------------------------------------------------------------------------------------
+
+/**
+ * The settings of each issuer: flag over environment over its item of the list over the top of the file over default. A
+ * flag that names an issuer or its keys would name them for all: it is refused beside an item that says otherwise.
+ */
+function issuersOf(
+  command: CommandName,
+  settings: Readonly<Record<string, unknown>>,
+  file: ConfigFile,
+  given: (key: SettingKey) => Source | undefined,
+  problems: Problem[],
+): Readonly<Record<string, unknown>>[] {
+  const add = (problem: Problem) => {
+    if (!problems.some(({ key }) => key === problem.key)) problems.push(problem);
+  };
+  const { issuers } = file;
+  if (issuers === undefined) {
+    for (const { key, ...problem } of issuerProblems(settings)) {
+      // What was written and is wrong by itself is not missing.
+      if (problems.some((each) => each.key === key || each.key === variableOf(key))) continue;
+      add({ object: `podpass ${command}`, key: flagOf(key), ...problem });
+    }
+    return [settings];
+  }
+  for (const key of identity) {
+    const source = given(key);
+    const item = issuers.find((each) => each.has(key))?.get(key);
+    if (source === undefined || item === undefined) continue;
+    const wrong = `stands beside ${item.key} in ${item.object}`;
+    add({ object: source.object, key: source.key, value: source.values.join(','), wrong, accepted: 'one of the two' });
+  }
+  const parsed = issuers.map((item) => {
+    const one: Record<string, unknown> = { ...settings };
+    for (const [key, source] of item) {
+      const value = parseValues(command, key, source, problems);
+      if (given(key) === undefined) one[key] = value;
+    }
+    return withoutOthersSources(one, new Set(item.keys()));
+  });
+  const object = [...issuers.flatMap((item) => [...item.values()])][0]?.object ?? `podpass ${command}`;
+  const addFor = (index: number, { key, ...problem }: IssuerProblem) =>
+    add({ object, key: `issuers[${index}].${key}`, ...problem });
+  for (const [index, one] of parsed.entries()) {
+    for (const problem of issuerProblems(one)) addFor(index, problem);
+  }
+  const names = parsed.map(({ issuer }) => (typeof issuer === 'string' ? issuer : undefined));
+  for (const [index, before] of samePlaces(names)) {
+    const accepted = 'a host or a path of its own';
+    const wrong = `has the host and path of issuers[${before}].issuer`;
+    addFor(index, { key: 'issuer', value: names[index] ?? '', wrong, accepted });
+  }
+  return parsed;
+}
+
 // ---- values ----------------------------------------------------------------------------------------------------------
 
-function parseValues(key: SettingKey, source: Source, problems: Problem[]): unknown {
-  const { codec, repeatable, commas, mayBeEmpty } = rowOf(key);
+function parseValues(command: CommandName, key: SettingKey, source: Source, problems: Problem[]): unknown {
+  const { repeatable, commas, mayBeEmpty } = rowOf(key);
+  const codec = codecOf(command, key);
   const written = commas
     ? source.values
         .flatMap((value) => value.split(',').map((each) => each.trim()))
@@ -237,8 +347,8 @@ function parseValues(key: SettingKey, source: Source, problems: Problem[]): unkn
 }
 
 function missingSetting(command: CommandName, key: SettingKey): Problem {
-  const { codec, flagOnly } = rowOf(key);
-  const accepted = flagOnly
+  const codec = codecOf(command, key);
+  const accepted = rowOf(key).flagOnly
     ? codec.accepted
     : `${codec.accepted}; as this flag, as ${variableOf(key)} or as ${key} in a config file`;
   return { object: `podpass ${command}`, key: flagOf(key), wrong: 'is missing', accepted };

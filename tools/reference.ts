@@ -6,7 +6,7 @@ import { annotationRows } from '../src/catalog/annotations.ts';
 import { type CommandName, type CommandRow, commandRows } from '../src/catalog/commands.ts';
 import { type MetricRow, metricRows } from '../src/catalog/metrics.ts';
 import { AWS_LABEL_PREFIX, AZURE_PREFIX, type PresetRow, presetNames, presetRows } from '../src/catalog/presets.ts';
-import { flagOf, type SettingKey, type SettingRow, settingRows, variableOf } from '../src/catalog/settings.ts';
+import { codecOf, flagOf, type SettingKey, type SettingRow, settingRows, variableOf } from '../src/catalog/settings.ts';
 import { describeSetting } from '../src/cli/help.ts';
 import { manifestFiles } from './manifest-files.ts';
 
@@ -87,10 +87,10 @@ function settingsTable(name: CommandName, row: CommandRow): string {
   return table(
     ['flag', 'variable', 'meaning', 'accepted'],
     own.map((key: SettingKey) => {
-      const { codec, short, flagOnly, otherVariable }: SettingRow = settingRows[key];
+      const { short, flagOnly, otherVariable }: SettingRow = settingRows[key];
       const flag = `${short === undefined ? '' : `-${short}, `}${flagOf(key)}`;
       const variables = flagOnly ? [] : [variableOf(key), ...(otherVariable === undefined ? [] : [otherVariable])];
-      return [code(flag), variables.map(code).join(', '), describeSetting(name, key), codec.accepted];
+      return [code(flag), variables.map(code).join(', '), describeSetting(name, key), codecOf(name, key).accepted];
     }),
   );
 }

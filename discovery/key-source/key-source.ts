@@ -3,7 +3,7 @@ import type { KeyReading } from '../public-key.ts';
 
 /** Where public keys come from. */
 export interface KeySource {
-  /** One of a closed set: `files`, `cluster`. Logs name it, and the key ring keeps its state by it. */
+  /** One of a closed set: `files`, `cluster`, `url`. Logs name it, and the key ring keeps its state by it. */
   readonly name: string;
   /**
    * All keys that the source has now; at least one. Throws a KeySourceFailure, or anything else, where it cannot tell:

@@ -9,6 +9,8 @@ export interface CommandRow {
   readonly settings: readonly SettingKey[];
   /** Settings without which the command cannot run. */
   readonly required?: readonly SettingKey[];
+  /** Takes `issuers` in the config file, a list of objects with any settings but these, which are the process's own. */
+  readonly issuers?: { readonly whole: readonly SettingKey[] };
   /** Settings that belong to some values of another setting: refused with the others, or also needed with their own. */
   readonly modes?: {
     readonly of: SettingKey;
@@ -49,15 +51,17 @@ export const commandRows = {
     modes: { of: 'tlsMode', values: { files: { needs: ['tlsCert', 'tlsKey'] }, managed: { takes: managedTls } } },
   },
   discovery: {
-    summary: "serves an issuer's documents",
+    summary: 'serves the documents of an issuer, or of several',
     about:
-      "Serves <issuer>/.well-known/openid-configuration and the JWK Set of the API server's public signing keys, so that anyone can verify its tokens.",
+      "Serves <issuer>/.well-known/openid-configuration and the JWK Set of the API server's public signing keys, so that anyone can verify its tokens. With issuers in the config file, the same for each of them.",
     settings: [
       ...([
         'issuer',
         'keySource',
         'kubeconfig',
+        'context',
         'keys',
+        'jwksUrl',
         'pollInterval',
         'holdDown',
         'revoke',
@@ -65,9 +69,22 @@ export const commandRows = {
         'port',
       ] as const),
       ...(['tlsCert', 'tlsKey', 'metricsPort', 'cacheMaxAge', 'allowHttpIssuer', 'allowPrivateKeys'] as const),
-      ...(['shutdownDelay', 'logLevel'] as const),
+      ...(['state', 'shutdownDelay', 'logLevel'] as const),
       ...always,
     ],
+    issuers: {
+      whole: [
+        'state',
+        'bindAddress',
+        'port',
+        'tlsCert',
+        'tlsKey',
+        'metricsPort',
+        'shutdownDelay',
+        'logLevel',
+        ...always,
+      ],
+    },
   },
   demo: {
     summary: 'shows the whole way of a token on loopback, without a cluster',
@@ -87,6 +104,18 @@ export const commandRows = {
     about:
       'A key that cannot be published is named on standard error; the good ones are printed, and the exit code is 1.',
     settings: ['keys', 'kubeconfig', 'allowPrivateKeys', ...always],
+  },
+  keys: {
+    summary: 'shows every key of an issuer, and how far a rotation has come',
+    about:
+      'Shows why each key is or is not published and when it goes, whether it is safe to sign with it, and whether it is safe to remove it, with the times that decide it. Reads the state that discovery keeps, the key sources that are named, or both.',
+    settings: [
+      ...(['state', 'issuer', 'keySource', 'kubeconfig', 'context', 'keys', 'jwksUrl', 'revoke'] as const),
+      ...(['signingKid', 'rotatedAt', 'verifierCache', 'tokenLifetime', 'cacheMaxAge', 'pollInterval'] as const),
+      ...(['holdDown', 'allowHttpIssuer', 'allowPrivateKeys', 'output'] as const),
+      ...always,
+    ],
+    issuers: { whole: ['state', 'signingKid', 'rotatedAt', 'output', ...always] },
   },
   verify: {
     summary: 'verifies a token as an outsider would, from the issuer URL alone',
@@ -110,7 +139,7 @@ export type CommandSettings<C extends CommandName> = {
     readonly required: readonly (infer R)[];
   }
     ? K extends R
-      ? NonNullable<SettingValue<K>>
-      : SettingValue<K>
-    : SettingValue<K>;
+      ? NonNullable<SettingValue<K, C>>
+      : SettingValue<K, C>
+    : SettingValue<K, C>;
 };

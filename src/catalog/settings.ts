@@ -9,6 +9,8 @@ import { presetNames } from './presets.ts';
  */
 export interface SettingRow<T = unknown> {
   readonly codec: Codec<T>;
+  /** Other values for some commands. */
+  readonly codecs?: Readonly<Record<string, Codec<unknown>>>;
   readonly help: string;
   /** Other words for some commands. */
   readonly helps?: Readonly<Record<string, string>>;
@@ -51,6 +53,7 @@ export const settingRows = {
       mutate: 'the cluster in which to look up ServiceAccounts and reserved audiences; without it none is asked',
     },
   }),
+  context: row(codec.text, { help: 'the context of the kubeconfig; without it its current one' }),
   bindAddress: row(codec.bindAddress, { help: 'the address to listen on', default: '::' }),
   port: row(codec.port, {
     help: 'the port of the service',
@@ -211,12 +214,15 @@ export const settingRows = {
     help: 'the issuer, byte for byte as in the "iss" of the tokens',
     helps: { manifests: 'the issuer that discovery serves; without it, it asks the cluster when it starts' },
   }),
-  keySource: row(codec.choice('cluster', 'files'), {
-    help: 'where keys come from; without it: files where --keys is given, else cluster',
+  keySource: row(codec.choice('cluster', 'files', 'url'), {
+    help: 'where keys come from; without it: each that --kubeconfig, --keys and --jwks-url imply, else cluster',
     repeatable: true,
     commas: true,
   }),
   keys: row(codec.filesOrFolder, { help: 'a file or a folder with public keys (PEM) or a JWK Set', repeatable: true }),
+  jwksUrl: row(codec.documentUrl, {
+    help: 'a JWK Set on the web; no redirect is followed, and NODE_EXTRA_CA_CERTS adds CAs',
+  }),
   pollInterval: row(codec.duration(1, DAY), { help: 'how often the key sources are read', default: '60s' }),
   holdDown: row(codec.duration(0, 365 * DAY), {
     help: 'how long a key stays published after it vanished from its source',
@@ -224,16 +230,41 @@ export const settingRows = {
   }),
   revoke: row(codec.text, { help: 'a kid to drop at once, whatever source gives it', repeatable: true }),
   cacheMaxAge: row(codec.duration(0, DAY), { help: 'max-age of the served documents', default: '5m' }),
-  allowHttpIssuer: row(codec.flag, { help: 'accepts an http issuer that is not on loopback', default: 'false' }),
+  state: row(codec.statePlace, {
+    help: 'where it is kept when each key was seen first and last, and how long one that vanished stays; without it a restart forgets',
+    helps: { keys: 'the state that discovery keeps; without it only what the sources give now' },
+  }),
+  verifierCache: row(codec.duration(0, 30 * DAY), {
+    help: 'how long the slowest verifier uses a JWK Set before it asks again, and without asking for a kid it does not know',
+    default: '3h',
+  }),
+  tokenLifetime: row(codec.duration(600, 2 ** 32), {
+    help: 'the longest lifetime of a token that anyone was given',
+    default: '24h',
+  }),
+  signingKid: row(codec.text, {
+    help: 'the kid of the key that signs now; without it the one that was seen first last',
+    flagOnly: true,
+  }),
+  rotatedAt: row(codec.instant, {
+    help: 'when the last API server began to sign with that key',
+    flagOnly: true,
+  }),
+  allowHttpIssuer: row(codec.flag, {
+    help: 'accepts an http issuer, or an http address of keys, that is not on loopback',
+    default: 'false',
+  }),
   allowPrivateKeys: row(codec.flag, {
     help: 'takes the public half of private keys instead of refusing them',
     default: 'false',
   }),
   file: row(codec.filePath, { help: 'the file to read, - for standard input', short: 'f', flagOnly: true }),
   output: row(codec.choice('yaml', 'json', 'patch', 'diff'), {
+    codecs: { keys: codec.choice('text', 'json') },
     help: 'what to print',
     short: 'o',
     default: 'yaml',
+    defaults: { keys: 'text' },
     flagOnly: true,
   }),
   audience: row(codec.audience, { help: 'the audience that the token must have' }),
@@ -252,15 +283,28 @@ export const settingRows = {
 export type SettingKey = keyof typeof settingRows;
 
 type RowOf<K extends SettingKey> = (typeof settingRows)[K];
-type ValueOf<R> = R extends { readonly codec: Codec<infer T> } ? T : never;
+type ValueOf<R, C extends string> = R extends { readonly codecs: { readonly [N in C]: Codec<infer T> } }
+  ? T
+  : R extends { readonly codec: Codec<infer T> }
+    ? T
+    : never;
 
-/** The parsed value of a setting: a list where it is repeatable, else a value, which may be absent without a default. */
-export type SettingValue<K extends SettingKey> =
+/**
+ * The parsed value of a command's setting: a list where it is repeatable, else a value, which may be absent without a
+ * default.
+ */
+export type SettingValue<K extends SettingKey, C extends string = string> =
   RowOf<K> extends { readonly repeatable: true }
-    ? readonly ValueOf<RowOf<K>>[]
+    ? readonly ValueOf<RowOf<K>, C>[]
     : RowOf<K> extends { readonly default: string } | { readonly defaults: object }
-      ? ValueOf<RowOf<K>>
-      : ValueOf<RowOf<K>> | undefined;
+      ? ValueOf<RowOf<K>, C>
+      : ValueOf<RowOf<K>, C> | undefined;
+
+/** What a command takes as the value of a setting. */
+export function codecOf(command: string, key: SettingKey): Codec<unknown> {
+  const { codec, codecs }: SettingRow = settingRows[key];
+  return codecs?.[command] ?? codec;
+}
 
 /** `bindAddress` → `--bind-address` */
 export function flagOf(key: string): string {

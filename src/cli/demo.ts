@@ -82,12 +82,16 @@ async function start(folder: string, services: Service[]): Promise<Stage> {
   });
   const discovery = await startDiscovery({
     ...common,
-    issuer: () => told,
-    sources: [createFilesSource({ paths: [keyFile] })],
-    pollIntervalMs: 60_000,
-    holdDownMs: 0,
-    revoked: [],
-    cacheMaxAgeSeconds: 300,
+    issuers: [
+      {
+        issuer: () => told,
+        sources: [createFilesSource({ paths: [keyFile] })],
+        pollIntervalMs: 60_000,
+        holdDownMs: 0,
+        revoked: [],
+        cacheMaxAgeSeconds: 300,
+      },
+    ],
     clock: Date.now,
     metrics: createMetrics('discovery'),
   });

@@ -1,40 +1,33 @@
-import { discoveredIssuer } from '../../discovery/discovered-issuer.ts';
-import { createClusterSource } from '../../discovery/key-source/cluster.ts';
-import { createFilesSource } from '../../discovery/key-source/files.ts';
+import { createKeyStateStore } from '../../discovery/key-state-store.ts';
 import { startDiscovery } from '../../discovery/server.ts';
 import type { CommandSettings } from '../catalog/commands.ts';
-import { keySourcesOf } from '../checks.ts';
-import { createKubeClient, type KubeClient, loadKubeConfig } from '../runtime/kube-client.ts';
 import { firstSignal, shutDown } from '../runtime/lifecycle.ts';
 import { createLogger } from '../runtime/logger.ts';
 import { createMetrics } from '../runtime/metrics.ts';
 import { readPair } from '../runtime/tls-files.ts';
+import { openIssuers } from './key-sources.ts';
+import { openState } from './key-state.ts';
 import type { Terminal } from './terminal.ts';
 import { followPair, tlsFilesOf } from './tls.ts';
 
 type Settings = CommandSettings<'discovery'>;
 
-export async function runDiscovery(settings: Settings, terminal: Terminal): Promise<number> {
-  const kinds = keySourcesOf(settings);
+export async function runDiscovery(
+  settings: Settings,
+  terminal: Terminal,
+  _argument: string | undefined,
+  all: readonly Settings[],
+): Promise<number> {
   const signal = firstSignal();
   const log = createLogger(settings.logLevel, 'discovery');
   const metrics = createMetrics('discovery');
   const tls = tlsFilesOf(settings);
   const pair = tls && (await readPair(tls.cert, tls.key));
-  const client = kinds.includes('cluster')
-    ? createKubeClient(loadKubeConfig({ kubeconfig: settings.kubeconfig, env: terminal.env }))
-    : undefined;
+  const { issuers, close } = openIssuers(all, terminal);
+  const state = openState(settings, terminal);
   const service = await startDiscovery({
-    issuer: settings.issuer ?? ((stop) => discoveredIssuer(clusterOf(client).get, settings.allowHttpIssuer, stop)),
-    sources: kinds.map((kind) =>
-      kind === 'cluster'
-        ? createClusterSource(clusterOf(client).get)
-        : createFilesSource({ paths: settings.keys, allowPrivateKeys: settings.allowPrivateKeys }),
-    ),
-    pollIntervalMs: settings.pollInterval * 1000,
-    holdDownMs: settings.holdDown * 1000,
-    revoked: settings.revoke,
-    cacheMaxAgeSeconds: settings.cacheMaxAge,
+    issuers: issuers.map((issuer, index) => ({ ...issuer, ...timesOf(all[index] ?? settings) })),
+    keyStates: state && createKeyStateStore(state.place, Date.now, log),
     clock: Date.now,
     address: settings.bindAddress,
     port: settings.port,
@@ -48,11 +41,16 @@ export async function runDiscovery(settings: Settings, terminal: Terminal): Prom
 
   await shutDown(service, await signal, settings.shutdownDelay, log);
   files?.stop();
-  client?.close();
+  close();
+  state?.close();
   return 0;
 }
 
-function clusterOf(client: KubeClient | undefined): KubeClient {
-  if (client === undefined) throw new TypeError('no cluster is configured');
-  return client;
+function timesOf({ pollInterval, holdDown, revoke, cacheMaxAge }: Settings) {
+  return {
+    pollIntervalMs: pollInterval * 1000,
+    holdDownMs: holdDown * 1000,
+    revoked: revoke,
+    cacheMaxAgeSeconds: cacheMaxAge,
+  };
 }

@@ -1,5 +1,5 @@
 import { type CommandName, type CommandRow, commandRows } from '../catalog/commands.ts';
-import { flagOf, type SettingKey, type SettingRow, settingRows } from '../catalog/settings.ts';
+import { codecOf, flagOf, type SettingKey, type SettingRow, settingRows } from '../catalog/settings.ts';
 
 const WIDTH = 100;
 
@@ -24,7 +24,7 @@ export function overview(version: string): string {
 /** The help of one command: what it does, and a line or two for each flag. */
 export function commandHelp(name: CommandName): string {
   const row: CommandRow = commandRows[name];
-  const flags = row.settings.map((key) => ({ left: flagColumn(key), right: describeSetting(name, key) }));
+  const flags = row.settings.map((key) => ({ left: flagColumn(name, key), right: describeSetting(name, key) }));
   const width = Math.min(38, Math.max(...flags.map(({ left }) => left.length)));
   const usage = [`podpass ${name}`, row.argument, '[FLAGS]'].filter((part) => part !== undefined).join(' ');
   return [
@@ -41,8 +41,9 @@ export function commandHelp(name: CommandName): string {
   ].join('\n');
 }
 
-function flagColumn(key: SettingKey): string {
-  const { codec, short }: SettingRow = settingRows[key];
+function flagColumn(command: CommandName, key: SettingKey): string {
+  const { short }: SettingRow = settingRows[key];
+  const codec = codecOf(command, key);
   const flag = `${short === undefined ? '    ' : `-${short}, `}${flagOf(key)}`;
   return codec.metavar === '' ? flag : `${flag} ${codec.metavar}`;
 }

@@ -9,6 +9,7 @@ type Run<C extends CommandName> = (
   settings: CommandSettings<C>,
   terminal: Terminal,
   argument: string | undefined,
+  issuers: readonly CommandSettings<C>[],
 ) => Promise<number>;
 
 /** Each command is loaded when it is called: `mutate` does not pay for the Kubernetes client, nor the webhook for YAML. */
@@ -18,6 +19,7 @@ const commands: { readonly [C in CommandName]: () => Promise<Run<C>> } = {
   demo: async () => (await import('./demo.ts')).runDemo,
   mutate: async () => (await import('./mutate.ts')).runMutate,
   jwks: async () => (await import('./jwks.ts')).runJwks,
+  keys: async () => (await import('./keys.ts')).runKeys,
   verify: async () => (await import('./verify.ts')).runVerify,
   manifests: async () => (await import('./manifests.ts')).runManifests,
 };
@@ -53,7 +55,7 @@ async function run<C extends CommandName>(command: C, argv: readonly string[], t
   }
   try {
     const start = await commands[command]();
-    return await start(parsed.settings, terminal, parsed.argument);
+    return await start(parsed.settings, terminal, parsed.argument, parsed.issuers);
   } catch (error) {
     const stack = error instanceof Failure || !(error instanceof Error) ? '' : `${error.stack}\n`;
     terminal.err(`podpass ${command}: ${messageOf(error)}\n${stack}`);

@@ -4,6 +4,8 @@ export interface Check {
   readonly name: string;
   /** Why it is not fulfilled; empty where it is. */
   readonly reasons: readonly string[];
+  /** It is listed, and the service is ready in spite of it. */
+  readonly tolerated?: boolean;
 }
 
 /** A check with one reason at most. */

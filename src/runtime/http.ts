@@ -1,4 +1,4 @@
-import { request as httpRequest } from 'node:http';
+import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { Failure, messageOf } from '../fault.ts';
 import { trustedCertificates } from './certificates.ts';
@@ -7,6 +7,13 @@ export interface HttpOptions {
   /** CA certificates (PEM) to trust beside those that Node trusts. */
   readonly ca?: readonly string[] | undefined;
   readonly accept: string;
+  /** Gives up earlier. */
+  readonly signal?: AbortSignal;
+}
+
+export interface HttpAnswer {
+  readonly headers: IncomingHttpHeaders;
+  readonly body: Buffer;
 }
 
 const MAX_BYTES = 1024 * 1024;
@@ -16,18 +23,35 @@ const TIMEOUT_MS = 10_000;
  * The body of a document on the web, at most 1 MiB within 10 s. No redirect is followed, as most verifiers follow none.
  * Throws a Failure that names the URL and the reason.
  */
-export function httpGet(url: string, options: HttpOptions): Promise<Buffer> {
+export async function httpGet(url: string, options: HttpOptions): Promise<Buffer> {
+  return (await exchange('GET', url, options)).body;
+}
+
+/** As `httpGet`, with the headers of the answer. */
+export function httpGetAnswer(url: string, options: HttpOptions): Promise<HttpAnswer> {
   return exchange('GET', url, options);
 }
 
 /** The answer to a JSON document, within the limits of `httpGet`. */
-export function httpPostJson(url: string, body: unknown, options: HttpOptions): Promise<Buffer> {
-  return exchange('POST', url, options, JSON.stringify(body));
+export async function httpPostJson(url: string, body: unknown, options: HttpOptions): Promise<Buffer> {
+  return (await exchange('POST', url, options, JSON.stringify(body))).body;
 }
 
-function exchange(method: 'GET' | 'POST', url: string, { ca, accept }: HttpOptions, body?: string): Promise<Buffer> {
+/** A URL as logs and errors may have it: some queries are secrets. */
+export function withoutQuery(url: string): string {
+  return url.replace(/\?.*/s, '');
+}
+
+function exchange(
+  method: 'GET' | 'POST',
+  url: string,
+  { ca, accept, signal }: HttpOptions,
+  body?: string,
+): Promise<HttpAnswer> {
+  const timeout = AbortSignal.timeout(TIMEOUT_MS);
   return new Promise((resolve, reject) => {
-    const fail = (why: string, cause?: unknown) => reject(new Failure(`${method} ${url}: ${why}`, { cause }));
+    const fail = (why: string, cause?: unknown) =>
+      reject(new Failure(`${method} ${withoutQuery(url)}: ${why}`, { cause }));
     const secure = new URL(url).protocol === 'https:';
     const options = {
       method,
@@ -37,7 +61,7 @@ function exchange(method: 'GET' | 'POST', url: string, { ca, accept }: HttpOptio
         'user-agent': 'podpass',
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
       },
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      signal: signal === undefined ? timeout : AbortSignal.any([timeout, signal]),
       agent: false as const,
     };
     const trust = ca === undefined ? {} : { ca: [...trustedCertificates(), ...ca] };
@@ -61,7 +85,7 @@ function exchange(method: 'GET' | 'POST', url: string, { ca, accept }: HttpOptio
         response.destroy();
         fail('the answer is over 1 MiB');
       });
-      response.on('end', () => resolve(Buffer.concat(chunks)));
+      response.on('end', () => resolve({ headers, body: Buffer.concat(chunks) }));
     });
     request.end(body);
   });

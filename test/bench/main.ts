@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util';
 import { createDiscoveryApp } from '../../discovery/app.ts';
 import { createDocuments } from '../../discovery/document.ts';
 import { publicKeysFromPem } from '../../discovery/read-keys.ts';
+import { createRoutes } from '../../discovery/routes.ts';
 import { createDevelopmentIssuer } from '../../src/cli/demo/development-issuer.ts';
 import { POD } from '../../src/cli/demo/manifests.ts';
 import { readManifests } from '../../src/cli/manifest-file.ts';
@@ -139,10 +140,12 @@ const webhook = createWebhookApp({
   onAdmission() {},
   log: silentLog,
 });
+const routes = createRoutes([
+  { issuer: 'https://issuer.example.com', documents: () => documents, cacheMaxAgeSeconds: 300 },
+]);
 const discovery = createDiscoveryApp({
-  issuer: 'https://issuer.example.com',
-  documents: () => documents,
-  cacheMaxAgeSeconds: 300,
+  routes: () => routes,
+  complete: () => true,
   log: silentLog,
 });
 /** Reads the body and answers with bytes that were ready before. */

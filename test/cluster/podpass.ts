@@ -67,8 +67,10 @@ export interface Podpass {
 }
 
 export interface StartOptions {
-  /** Default: a kubeconfig with a token of a ServiceAccount that has only the rights the service needs. */
-  kubeconfig?: string;
+  /** Default: a kubeconfig with a token of a ServiceAccount that has only the rights the service needs. False: no flag. */
+  kubeconfig?: string | false;
+  /** The whole environment of the process. */
+  env?: Readonly<Record<string, string>>;
   /** False: returns as soon as it listens. */
   awaitReady?: boolean;
 }
@@ -204,7 +206,7 @@ async function start(
   service: keyof typeof rights,
   controlPlane: ControlPlane,
   args: string[],
-  { kubeconfig, awaitReady = true }: StartOptions,
+  { kubeconfig, env = {}, awaitReady = true }: StartOptions,
 ): Promise<Podpass> {
   requireExecutable();
   const folder = await mkdtemp(join(tmpdir(), `podpass-${service}-`));
@@ -213,7 +215,7 @@ async function start(
     const files = new TlsFiles(testCa(), folder);
     await files.write(files.ca.issue());
     const flags = [
-      ...['--kubeconfig', kubeconfig ?? (await kubeconfigOf(controlPlane, service))],
+      ...(kubeconfig === false ? [] : ['--kubeconfig', kubeconfig ?? (await kubeconfigOf(controlPlane, service))]),
       ...['--bind-address', '127.0.0.1', '--metrics-port', '0'],
       ...(args.includes('--port') ? [] : ['--port', '0']),
       ...(args.includes('--tls-mode') ? [] : ['--tls-cert', files.certFile, '--tls-key', files.keyFile]),
@@ -221,7 +223,7 @@ async function start(
     ];
     const logFile = join(folder, 'podpass.log');
     const command = ['--enable-source-maps', executable, service, ...flags];
-    const server = new Server(guardian, `podpass ${service}`, process.execPath, command, logFile);
+    const server = new Server(guardian, `podpass ${service}`, process.execPath, command, logFile, env);
     const podpass = new Process(server, guardian, files, logFile);
     await server.ready(async () => podpass.listens(), readyTimeoutMs);
     if (awaitReady) await server.ready(() => podpass.ready(), readyTimeoutMs);
@@ -320,9 +322,9 @@ export interface Ran {
 }
 
 /** Runs a command that ends by itself. */
-export async function podpass(args: string[], input = ''): Promise<Ran> {
+export async function podpass(args: string[], input = '', env: Record<string, string> = {}): Promise<Ran> {
   requireExecutable();
-  return runProgram(process.execPath, [executable, ...args], { input });
+  return runProgram(process.execPath, [executable, ...args], { input, env });
 }
 
 export async function runProgram(

@@ -66,12 +66,12 @@ export class Server {
   readonly #logFile: string;
   #running = true;
 
-  constructor(guardian: Guardian, name: string, program: string, args: string[], logFile: string) {
+  constructor(guardian: Guardian, name: string, program: string, args: string[], logFile: string, env = {}) {
     this.name = name;
     this.#logFile = logFile;
     const log = openSync(logFile, 'a');
-    // No environment: etcd takes every flag from ETCD_* as well, and proxies must not come between.
-    const child = spawn(program, args, { detached: true, env: {}, stdio: ['ignore', log, log] });
+    // No environment of ours: etcd takes every flag from ETCD_* as well, and proxies must not come between.
+    const child = spawn(program, args, { detached: true, env, stdio: ['ignore', log, log] });
     closeSync(log);
     this.#child = child;
     if (child.pid) guardian.watch(child.pid);

@@ -3,6 +3,7 @@ import { type AddressInfo, connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createDiscoveryApp, type DiscoveryAppOptions } from '../../discovery/app.ts';
 import { createDocuments, type Documents } from '../../discovery/document.ts';
+import { createRoutes, type ServedIssuer } from '../../discovery/routes.ts';
 import { ec, published, rsa } from '../unit/key-material.ts';
 
 const ISSUER = 'https://issuer.example.com';
@@ -29,12 +30,12 @@ afterEach(async () => {
   server = undefined;
 });
 
-async function listen(options: Partial<DiscoveryAppOptions> = {}): Promise<void> {
+async function listen(options: Partial<DiscoveryAppOptions & ServedIssuer> = {}): Promise<void> {
   const note = (fields: object, message: string) => logged.push([message, fields]);
+  const routes = createRoutes([{ issuer: ISSUER, documents: () => documents, cacheMaxAgeSeconds: 300, ...options }]);
   const app = createDiscoveryApp({
-    issuer: ISSUER,
-    documents: () => documents,
-    cacheMaxAgeSeconds: 300,
+    routes: () => routes,
+    complete: () => true,
     log: { debug: note, info: note, warn: note, error: note },
     onRequest: (path, code) => counted.push(`${path} ${code}`),
     ...options,

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { CommandName } from '../../src/catalog/commands.ts';
 import { describeSetting } from '../../src/cli/help.ts';
 import { describe as describeProblem } from '../../src/fault.ts';
+import { keySourcesOf } from '../../src/issuers.ts';
 import { parseSettings, type SettingsInput } from '../../src/settings.ts';
 
 const TLS = ['--tls-cert', 'c.pem', '--tls-key', 'k.pem'];
@@ -33,6 +34,199 @@ function problems(command: CommandName, argv: readonly string[], given?: Given):
 }
 
 const CONFIG = ['--config', 'podpass.yaml'];
+
+describe('key sources', () => {
+  const kinds = (...argv: string[]) => {
+    const parsed = parse('discovery', ['--issuer', 'https://a.example', ...argv]);
+    return parsed.ok ? keySourcesOf(parsed.settings) : parsed.problems.map(describeProblem);
+  };
+  const URL = 'https://keys.example/jwks';
+
+  test('are what the other settings imply, in one order, else the cluster', () => {
+    expect(kinds()).toEqual(['cluster']);
+    expect(kinds('--kubeconfig', 'k')).toEqual(['cluster']);
+    expect(kinds('--keys', 'f')).toEqual(['files']);
+    expect(kinds('--jwks-url', URL)).toEqual(['url']);
+    expect(kinds('--jwks-url', URL, '--keys', 'f', '--kubeconfig', 'k')).toEqual(['cluster', 'files', 'url']);
+  });
+
+  test('that are named are the only ones, and none of them may be left out or without its own setting', () => {
+    expect(kinds('--key-source', 'url,files', '--jwks-url', URL, '--keys', 'f')).toEqual(['url', 'files']);
+    expect(kinds('--key-source', 'url')).toEqual([expect.stringContaining('--jwks-url: is missing')]);
+    expect(kinds('--key-source', 'cluster', '--jwks-url', URL, '--keys', 'f')).toEqual([
+      expect.stringMatching(/--key-source: "cluster" leaves out --keys.*accepted: cluster,files$/),
+    ]);
+    expect(kinds('--key-source', 'cluster', '--jwks-url', URL)).toEqual([
+      expect.stringMatching(/--key-source: "cluster" leaves out --jwks-url.*accepted: cluster,url$/),
+    ]);
+  });
+
+  test('on the web are https, or http under the rules of an issuer', () => {
+    for (const url of [URL, 'http://127.0.0.1:1/x', 'http://localhost/?a=b', 'HTTPS://h']) {
+      expect(kinds('--jwks-url', url)).toEqual(['url']);
+    }
+    for (const url of ['http://keys.example/', 'HTTP://keys.example']) {
+      expect(kinds('--jwks-url', url)).toEqual([expect.stringContaining('is not https')]);
+      expect(kinds('--jwks-url', url, '--allow-http-issuer')).toEqual(['url']);
+    }
+    for (const url of [
+      '',
+      'ftp://h/',
+      'file:///x',
+      'https://u@h/',
+      'https://:p@h/',
+      'https://h/#x',
+      '/x',
+      ' https://h',
+    ])
+      expect(kinds('--jwks-url', url)).toEqual([expect.stringContaining('--jwks-url')]);
+  });
+});
+
+describe('several issuers', () => {
+  const issuers = (file: string, argv: readonly string[] = [], env: Record<string, string> = {}) => {
+    const parsed = parse('discovery', [...CONFIG, ...argv], { file, env });
+    return parsed.ok ? parsed.issuers : parsed.problems.map(describeProblem);
+  };
+  const A = 'https://a.example';
+
+  test('without the list there is one, with the settings as they are', () => {
+    const parsed = parse('discovery', ['--issuer', A]);
+    expect(parsed.ok && parsed.issuers).toEqual([parsed.ok && parsed.settings]);
+  });
+
+  test('have the top of the file as their default, the default below it and flags above', () => {
+    const file = `
+holdDown: 1h
+pollInterval: 30s
+cacheMaxAge: 1m
+issuers:
+- issuer: ${A}
+  keys: [a.pem, b.pem]
+  holdDown: 2h
+  revoke: x
+- issuer: https://b.example/p
+  jwksUrl: https://keys.example
+  cacheMaxAge: 2m
+- context: hub
+`;
+    expect(issuers(file, ['--cache-max-age', '3m'], { PODPASS_POLL_INTERVAL: '5s' })).toMatchObject([
+      { issuer: A, keys: ['a.pem', 'b.pem'], holdDown: 7200, revoke: ['x'], pollInterval: 5, cacheMaxAge: 180 },
+      { jwksUrl: 'https://keys.example', keys: [], holdDown: 3600, revoke: [], cacheMaxAge: 180 },
+      { issuer: undefined, context: 'hub', keys: [], holdDown: 3600 },
+    ]);
+  });
+
+  test('have their own key sources, or those of the top where they name none', () => {
+    const file = `
+kubeconfig: k
+jwksUrl: https://keys.example
+issuers:
+- issuer: https://a.example
+- issuer: https://b.example
+  keys: b.pem
+- issuer: https://c.example
+  context: c
+- issuer: https://d.example
+  keySource: [url, cluster]
+`;
+    const found = issuers(file);
+    expect(found.map((each) => typeof each === 'object' && keySourcesOf(each))).toEqual([
+      ['cluster', 'url'],
+      ['files'],
+      ['cluster'],
+      ['url', 'cluster'],
+    ]);
+    expect(found).toMatchObject([
+      { kubeconfig: 'k', jwksUrl: 'https://keys.example' },
+      { kubeconfig: undefined, jwksUrl: undefined, keys: ['b.pem'] },
+      { kubeconfig: 'k', context: 'c', jwksUrl: undefined },
+      { kubeconfig: 'k', jwksUrl: 'https://keys.example' },
+    ]);
+  });
+
+  test('all problems are told at once, each with its place in the list', () => {
+    const file = `
+issuers:
+- issuer: http://a.example
+  keySource: vault
+- keys: b.pem
+  keySource: [files, url]
+  port: 1
+- issuer: https://c.example?x
+  pollInterval: [1s, 2s]
+  colour: blue
+`;
+    expect(issuers(file)).toEqual([
+      expect.stringContaining('podpass.yaml: issuers[1].port: "1" is not a setting of one issuer'),
+      expect.stringContaining('podpass.yaml: issuers[2].pollInterval: '),
+      expect.stringContaining('podpass.yaml: issuers[2].colour: '),
+      expect.stringContaining('podpass.yaml: issuers[0].keySource: "vault" is not one of them'),
+      expect.stringContaining('podpass.yaml: issuers[2].issuer: "https://c.example?x" has a query'),
+      expect.stringContaining('podpass.yaml: issuers[0].issuer: "http://a.example" is not https'),
+      expect.stringContaining('podpass.yaml: issuers[1].issuer: is missing'),
+      expect.stringContaining('podpass.yaml: issuers[1].jwksUrl: is missing'),
+    ]);
+  });
+
+  test('no two have one host and path, whatever their schemes, cases and slashes', () => {
+    const file = (...names: string[]) => `issuers: [${names.map((issuer) => `{issuer: "${issuer}", keys: k}`)}]`;
+    for (const same of ['https://A.example/p', 'https://a.example:443/p/', 'https://a.example/p/']) {
+      expect(issuers(file('https://b.example/p', 'https://a.example/p', same))).toEqual([
+        expect.stringMatching(/issuers\[2\]\.issuer: .* has the host and path of issuers\[1\]\.issuer/),
+      ]);
+    }
+    expect(issuers(file(A, `${A}/p`, `${A}/P`, 'https://a.example:8443'))).toHaveLength(4);
+  });
+
+  test('a flag or a variable that names one is refused beside an item that says otherwise', () => {
+    const file = `issuers: [{issuer: ${A}, keys: a.pem}]`;
+    expect(issuers(file, ['--keys', 'b.pem'], { PODPASS_ISSUER: A })).toEqual([
+      expect.stringContaining(`environment: PODPASS_ISSUER: "${A}" stands beside issuers[0].issuer in podpass.yaml`),
+      expect.stringContaining(
+        '--keys: "b.pem" stands beside issuers[0].keys in podpass.yaml; accepted: one of the two',
+      ),
+    ]);
+    // Where no item says anything, it is for all.
+    expect(issuers(`issuers: [{issuer: ${A}}]`, ['--keys', 'b.pem'])).toMatchObject([{ issuer: A, keys: ['b.pem'] }]);
+  });
+
+  test('must be a list of mappings with something in it, and only where a command takes it', () => {
+    expect(issuers('issuers: []')).toEqual([expect.stringContaining('issuers: "[]" is empty')]);
+    expect(issuers(`issuers: ${A}`)).toEqual([expect.stringContaining('is not a list')]);
+    expect(issuers(`issuers: {issuer: ${A}}`)).toEqual([expect.stringContaining('is not a list')]);
+    expect(issuers(`issuers: [{issuer: ${A}}, ${A}]`)).toEqual([expect.stringContaining('issuers[1]: ')]);
+    expect(problems('webhook', [...TLS, ...CONFIG], { file: 'issuers: []' })).toEqual([
+      expect.stringContaining('is not a setting of podpass webhook'),
+    ]);
+  });
+});
+
+describe('places and times', () => {
+  test('of a state: a file, or a ConfigMap by a name that it can have', () => {
+    const state = (value: string) => {
+      const parsed = parse('keys', ['--state', value]);
+      return parsed.ok ? parsed.settings.state : parsed.problems.map(describeProblem);
+    };
+    expect(state('/var/lib/podpass/state.json')).toEqual({ file: '/var/lib/podpass/state.json' });
+    expect(state('configmap/podpass-keys')).toEqual({ configMap: 'podpass-keys' });
+    for (const wrong of ['configmap/', 'configmap/a/b', 'configmap/../secrets/x', 'configmap/A', '']) {
+      expect(state(wrong)).toEqual([expect.stringContaining('--state')]);
+    }
+  });
+
+  test('of a rotation: with a zone', () => {
+    const at = (value: string) => {
+      const parsed = parse('keys', ['--rotated-at', value]);
+      return parsed.ok ? parsed.settings.rotatedAt : 'refused';
+    };
+    expect(at('2026-01-31T18:00:00Z')).toBe(Date.UTC(2026, 0, 31, 18));
+    expect(at('2026-01-31T18:00+02:00')).toBe(Date.UTC(2026, 0, 31, 16));
+    for (const wrong of ['2026-01-31', '2026-01-31T18:00:00', '2026-13-31T18:00:00Z', 'now', '1700000000', '']) {
+      expect(at(wrong)).toBe('refused');
+    }
+  });
+});
 
 describe('precedence', () => {
   test('is flag over environment over config file over default', () => {
