@@ -41,6 +41,8 @@ export interface Discovery {
 
 /** So long a reading waits for the state of the process before. */
 const STATE_TIMEOUT_MS = 5_000;
+/** And so long the end waits for it to be written: the whole shutdown has 30 s. */
+const STATE_STOP_MS = 1_000;
 /** That nothing changed is worth writing only now and then. */
 const STATE_REFRESH_MS = 600_000;
 /** The longest time a timer takes. */
@@ -156,7 +158,9 @@ export function createDiscovery(options: DiscoveryOptions): Discovery {
       await polling;
       // Once more where the last one is older than now.
       save(1);
-      await saving;
+      const late = new AbortController();
+      await Promise.race([saving, sleep(STATE_STOP_MS, late.signal)]);
+      late.abort();
     },
     get tried() {
       return untried.size === 0;
