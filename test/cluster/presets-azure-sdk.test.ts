@@ -28,11 +28,6 @@ describeCluster('Azure libraries in Pods of the preset azure', () => {
   async function entra({ host, method, path, form }: Asked): Promise<Answer> {
     const authority = `https://${host}`;
     const [, tenant, rest] = /^\/([^/]+)(\/[^?]*)/.exec(path) ?? [];
-    if (path.startsWith('/common/discovery/instance?')) {
-      const tenantDiscovery = `${authority}/${TENANT}/v2.0/.well-known/openid-configuration`;
-      const metadata = [{ preferred_network: host, preferred_cache: host, aliases: [host] }];
-      return { body: { tenant_discovery_endpoint: tenantDiscovery, 'api-version': '1.1', metadata } };
-    }
     if (tenant !== TENANT) return refusal('invalid_request', 'AADSTS90002: no such tenant');
     if (method === 'GET' && rest === '/v2.0/.well-known/openid-configuration') {
       const endpoint = `${authority}/${tenant}/oauth2/v2.0`;

@@ -1,3 +1,5 @@
+// MinIO, which gives roles for tokens in the tests. A module of its own, so that a change here does not
+// make the API server build again.
 module podpass.dev/test/minio
 
 go 1.26.0
