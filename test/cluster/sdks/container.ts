@@ -70,8 +70,8 @@ export class SimulatedContainer {
   }
 
   /**
-   * Runs a program with exactly the container's variables, and `PATH`, `HOME` and `outside`, which stand for what is
-   * around a container. The first words of the program's own arguments belong to this machine.
+   * Runs a program of this machine with exactly the container's variables, and `PATH`, `HOME` and `outside`, which stand
+   * for what is around a container.
    */
   run(program: string, args: string[], outside: Readonly<Record<string, string>>): Promise<Ran> {
     const moved = Object.entries(this.env).map(([name, value]) => [name, this.move(value)] as const);
