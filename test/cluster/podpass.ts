@@ -327,12 +327,20 @@ export async function podpass(args: string[], input = '', env: Record<string, st
   return runProgram(process.execPath, [executable, ...args], { input, env });
 }
 
+export interface RunOptions {
+  input?: string;
+  /** All of the environment; default: none. */
+  env?: Record<string, string>;
+  cwd?: string | undefined;
+  timeoutMs?: number;
+}
+
 export async function runProgram(
   program: string,
   args: string[],
-  { input = '', env = {} }: { input?: string; env?: Record<string, string> } = {},
+  { input = '', env = {}, cwd, timeoutMs = 60_000 }: RunOptions = {},
 ): Promise<Ran> {
-  const child = spawn(program, args, { env, stdio: ['pipe', 'pipe', 'pipe'], timeout: 60_000 });
+  const child = spawn(program, args, { env, cwd, stdio: ['pipe', 'pipe', 'pipe'], timeout: timeoutMs });
   child.stdin.on('error', () => undefined);
   child.stdin.end(input);
   const code = new Promise<number | null>((fulfil, reject) => {

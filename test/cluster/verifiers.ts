@@ -2,12 +2,9 @@
  * Independent judges of tokens, each a program of its own in another language that knows nothing but the issuer's URL:
  * jose (Node), go-oidc (Go) and PyJWT (Python).
  */
-import { createHash } from 'node:crypto';
-import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, rename, rm } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { type Missing, pythonWith } from './cached-install.ts';
 import { type Ran, runProgram } from './podpass.ts';
 import { clusterBinaries } from './suite.ts';
 
@@ -44,8 +41,8 @@ export const goOidc: Verifier = {
 };
 
 /** With PyJWT in an environment of its own, which is made at the first use. A reason where this machine cannot. */
-export async function pyJwt(): Promise<Verifier | { reason: string }> {
-  const python = await pythonEnvironment();
+export async function pyJwt(): Promise<Verifier | Missing> {
+  const python = await pythonWith(join(folder, 'requirements.txt'), 'PyJWT');
   if ('reason' in python) return python;
   return {
     name: 'PyJWT',
@@ -64,45 +61,4 @@ function verdicts(name: string, { code, stdout, stderr }: Ran, tokens: readonly 
     throw new Error(`${name}: exit code ${code}, ${printed.length} verdicts on ${tokens.length} tokens\n${stderr}`);
   }
   return printed.map((line) => JSON.parse(line) as Verdict);
-}
-
-/** Outside the checkout, beside the binaries; a fresh clone with the same requirements starts at once. */
-async function pythonEnvironment(): Promise<{ program: string } | { reason: string }> {
-  const requirements = join(folder, 'requirements.txt');
-  const system = { PATH: process.env.PATH ?? '', HOME: homedir() };
-  const version = await runProgram('python3', ['-c', 'import sys; print(sys.version, sys.prefix)'], {
-    env: system,
-  }).catch(() => undefined);
-  if (version?.code !== 0) return { reason: 'python3 is not installed' };
-  const recipe = JSON.stringify([version.stdout, await readFile(requirements, 'utf8')]);
-  const root = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'podpass', 'python');
-  const home = join(root, createHash('sha256').update(recipe).digest('hex').slice(0, 24));
-  const program = join(home, 'bin', 'python');
-  if (existsSync(program)) return { program };
-
-  process.stderr.write('cluster tests: installing PyJWT (first run only)\n');
-  await mkdir(root, { recursive: true });
-  // Several runs may do this at once: each in a folder of its own, and the first one to end gives the name.
-  const workplace = await mkdtemp(join(root, 'building-'));
-  try {
-    // All of the environment here: pip may need a proxy or an index of this machine's.
-    const env = { ...(process.env as Record<string, string>), PIP_DISABLE_PIP_VERSION_CHECK: '1' };
-    const steps: [string, string[]][] = [
-      ['python3', ['-m', 'venv', workplace]],
-      [join(workplace, 'bin', 'python'), ['-m', 'pip', 'install', '--quiet', '--requirement', requirements]],
-    ];
-    for (const [step, args] of steps) {
-      const { code, stdout, stderr } = await runProgram(step, args, { env });
-      if (code !== 0) {
-        const told = `${stdout}${stderr}`.trim().split('\n').slice(-3).join(' ');
-        return { reason: `${args.slice(0, 3).join(' ')} failed: ${told}` };
-      }
-    }
-    await rename(workplace, home).catch((error) => {
-      if (!existsSync(program)) throw error;
-    });
-    return { program };
-  } finally {
-    await rm(workplace, { recursive: true, force: true });
-  }
 }

@@ -1,0 +1,77 @@
+/** Packages of other languages and other people that judge ours: outside the checkout, beside the built binaries. */
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { copyFile, mkdir, mkdtemp, readFile, rename, rm } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { runProgram } from './podpass.ts';
+
+/** What this machine lacks. */
+export interface Missing {
+  reason: string;
+}
+
+type Step = [program: string, args: string[], cwd?: string];
+
+/** npm and pip may need minutes on a busy machine. */
+const stepTimeoutMs = 300_000;
+
+/** A Python that has the packages of a requirements file, in an environment of its own. */
+export async function pythonWith(requirements: string, what: string): Promise<{ program: string } | Missing> {
+  const system = { PATH: process.env.PATH ?? '', HOME: homedir() };
+  const version = await runProgram('python3', ['-c', 'import sys; print(sys.version, sys.prefix)'], {
+    env: system,
+  }).catch(() => undefined);
+  if (version?.code !== 0) return { reason: 'python3 is not installed' };
+  const recipe = [version.stdout, await readFile(requirements, 'utf8')];
+  const python = (folder: string) => join(folder, 'bin', 'python');
+  const installed = await cachedInstall('python', recipe, what, async (workplace) => [
+    ['python3', ['-m', 'venv', workplace]],
+    [python(workplace), ['-m', 'pip', 'install', '--quiet', '--requirement', requirements]],
+  ]);
+  return 'reason' in installed ? installed : { program: python(installed.folder) };
+}
+
+/** The folder with the node_modules of a package.json and its lock file; no script of theirs is run. */
+export async function nodeModulesOf(manifest: string, what: string): Promise<{ folder: string } | Missing> {
+  const files = [manifest, join(dirname(manifest), 'package-lock.json')];
+  const recipe = await Promise.all(files.map((file) => readFile(file, 'utf8')));
+  return cachedInstall('node-modules', recipe, what, async (workplace) => {
+    for (const file of files) await copyFile(file, join(workplace, file.slice(dirname(file).length + 1)));
+    return [['npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'], workplace]];
+  });
+}
+
+/** One folder for each recipe; a fresh clone with the same one starts at once. */
+async function cachedInstall(
+  kind: string,
+  recipe: readonly string[],
+  what: string,
+  stepsIn: (workplace: string) => Promise<Step[]>,
+): Promise<{ folder: string } | Missing> {
+  const root = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'podpass', kind);
+  const folder = join(root, createHash('sha256').update(JSON.stringify(recipe)).digest('hex').slice(0, 24));
+  if (existsSync(folder)) return { folder };
+
+  process.stderr.write(`cluster tests: installing ${what} (first run only)\n`);
+  await mkdir(root, { recursive: true });
+  // Several runs may do this at once: each in a folder of its own, and the first one to end gives the name.
+  const workplace = await mkdtemp(join(root, 'building-'));
+  try {
+    // All of the environment here: pip and npm may need a proxy or an index of this machine's.
+    const env = { ...(process.env as Record<string, string>), PIP_DISABLE_PIP_VERSION_CHECK: '1' };
+    for (const [program, args, cwd] of await stepsIn(workplace)) {
+      const ran = await runProgram(program, args, { env, cwd, timeoutMs: stepTimeoutMs }).catch(String);
+      if (typeof ran === 'string') return { reason: `${program} did not start: ${ran}` };
+      if (ran.code === 0) continue;
+      const told = `${ran.stdout}${ran.stderr}`.trim().split('\n').slice(-3).join(' ');
+      return { reason: `${program} ${args.slice(0, 3).join(' ')} failed: ${told}` };
+    }
+    await rename(workplace, folder).catch((error) => {
+      if (!existsSync(folder)) throw error;
+    });
+    return { folder };
+  } finally {
+    await rm(workplace, { recursive: true, force: true });
+  }
+}
