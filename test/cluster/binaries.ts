@@ -19,6 +19,8 @@ export interface Binaries {
   etcd: string;
   /** test/go/verify: judges tokens with go-oidc. */
   verify: string;
+  /** test/go/json-patch: applies patches as the API server does. */
+  jsonPatch: string;
   /** They build what is in manifests/. */
   kustomize: string;
   helm: string;
@@ -53,7 +55,8 @@ export async function controlPlaneBinaries(log: Log = toStderr): Promise<Control
     const go = await goRelease();
     const servers = assets ?? (await buildControlPlane(go, log));
     const tools = { ...(await buildManifestTools(go, log)), ...(await buildPrometheusTools(go, log)) };
-    return { ok: true, ...servers, verify: await buildVerifier(go, log), ...tools };
+    const programs = { verify: await buildVerifier(go, log), jsonPatch: await buildJsonPatch(go, log) };
+    return { ok: true, ...servers, ...programs, ...tools };
   } catch (error) {
     if (error instanceof Unavailable) return { ok: false, reason: error.message };
     throw error;
@@ -135,6 +138,15 @@ async function buildVerifier(go: GoRelease, log: Log): Promise<string> {
     main,
   );
   return join(folder, 'verify');
+}
+
+async function buildJsonPatch(go: GoRelease, log: Log): Promise<string> {
+  const module = join(moduleFolder, 'json-patch');
+  const main = await readFile(join(module, 'main.go'), 'utf8');
+  const program = { ...go, ...(await moduleFiles(module)) };
+  const target = { name: 'json-patch', source: '.', ldflags: '-s -w' };
+  const folder = await cachedBuild('json-patch', program, log, 'first run only', [target], main, module);
+  return join(folder, 'json-patch');
 }
 
 async function buildManifestTools(go: GoRelease, log: Log): Promise<{ kustomize: string; helm: string }> {
