@@ -1,5 +1,5 @@
 import { parseSettings } from '../src/settings.ts';
-import type { MutationSettings } from '../webhook/mutate-pod.ts';
+import type { MutationSettings } from '../webhook/asked.ts';
 import type { HasContainerCredentials } from '../webhook/presets/aws.ts';
 import { presetsOf } from '../webhook/presets/registry.ts';
 

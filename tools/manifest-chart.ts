@@ -20,6 +20,7 @@ const templated = (tls: Installation['tls']): Installation => ({
   image: value('include "podpass.image" .'),
   issuer: value('.Values.issuer'),
   tls,
+  ephemeralContainers: true,
 });
 
 export function chartFiles(): [path: string, text: string][] {
@@ -88,6 +89,8 @@ function withValues(text: string, service: string): string {
       /^( *- ).*--issuer=\{\{.*$/gm,
       '{{- with .Values.issuer }}\n$1{{ printf "--issuer=%s" . | quote }}\n{{- end }}',
     )
+    .replace(/^ *- --ephemeral-containers=true\n/gm, withDebugContainers)
+    .replace(/^( *)- name: debug\.podpass\.dev\n(?:\1 .*\n)+/gm, withDebugContainers)
     .replace(
       /^( *)args:\n(?:(?:\1- .*|\{\{.*)\n)+/gm,
       (list, indent: string) =>
@@ -99,6 +102,8 @@ function withValues(text: string, service: string): string {
         `${line}{{- with .Values.image.pullSecrets }}\n${indent}imagePullSecrets:\n${indent}{{- toYaml . | nindent ${indent.length} }}\n{{- end }}\n`,
     );
 }
+
+const withDebugContainers = (text: string) => `{{- if .Values.webhook.ephemeralContainers }}\n${text}{{- end }}\n`;
 
 /** Like the base, the chart does not repeat a default. */
 function portFlag(indent: string, service: string): string {

@@ -12,6 +12,8 @@ export interface AdmissionRequest {
   readonly operation?: string;
   readonly dryRun?: boolean;
   readonly object?: unknown;
+  /** What is stored, of an `UPDATE`. */
+  readonly oldObject?: unknown;
 }
 
 /** The answer to one request; `patch` is absent where nothing changes. */

@@ -1,6 +1,8 @@
 import { describeAll, Fault, type Problem, printable, quote } from '../src/fault.ts';
 import type { AdmissionRequest, AdmissionResponse } from './admission-review.ts';
-import { isLeftAlone, type Mutation, type MutationSettings, mutatePod } from './mutate-pod.ts';
+import type { MutationSettings } from './asked.ts';
+import { addedContainers, type DebugRequest, mutateDebugContainers } from './debug-containers.ts';
+import { isLeftAlone, type Mutation, mutatePod } from './mutate-pod.ts';
 import { type Pod, readPod, serviceAccountNameOf } from './pod.ts';
 import { deniedReport, type PodReport, unknownAccountReport, unseenReport } from './pod-report.ts';
 import type { ServiceAccountSource } from './service-accounts.ts';
@@ -18,6 +20,11 @@ export interface Admission {
   readonly report?: PodReport;
 }
 
+export interface AdmissionSettings extends MutationSettings {
+  /** Debug containers get tokens too; absent: no. */
+  readonly ephemeralContainers?: boolean;
+}
+
 /**
  * Answers one admission request. Users' mistakes are answers (`allowed: false`); throws a Fault where there can be none:
  * `bad_request` for a request without a Pod, `unavailable` where the ServiceAccount could not be read in time.
@@ -25,12 +32,13 @@ export interface Admission {
 export async function admit(
   request: AdmissionRequest,
   serviceAccounts: ServiceAccountSource,
-  settings: MutationSettings,
+  settings: AdmissionSettings,
 ): Promise<Admission> {
-  if (!isPodCreation(request)) return unchanged('not the creation of a Pod');
-  const reading = readPod(request.object);
-  if ('wrong' in reading) throw new Fault('bad_request', `the object is not a Pod: ${reading.wrong}`);
-  const { pod } = reading;
+  const isDebug = settings.ephemeralContainers === true && isOfPods(request, 'UPDATE', 'ephemeralcontainers');
+  if (!isDebug && !isOfPods(request, 'CREATE', '')) return unchanged('not the creation of a Pod');
+  const pod = podIn(request, isDebug ? 'oldObject' : 'object');
+  const debug = isDebug ? debugRequest(pod, request) : undefined;
+  if (debug !== undefined && addedContainers(debug).length === 0) return unchanged('no new debug container');
   if (isLeftAlone(pod, settings.annotationPrefix)) return unchanged('a mirror Pod, or left alone by its annotation');
 
   const namespace = printable(request.namespace || pod.metadata?.namespace || 'default');
@@ -40,6 +48,8 @@ export async function admit(
   if (!lookup.found) {
     const warning = `ServiceAccount ${quote(`${namespace}/${name}`)} was not found; podpass adds nothing to this Pod`;
     const admission = unchanged('the ServiceAccount was not found', [warning]);
+    // Who debugs a Pod is told by the warning.
+    if (debug !== undefined) return admission;
     // Without it only the Pod itself can have asked.
     const { tokens, problems } = mutatePod(pod, object, undefined, settings);
     return tokens.length + problems.length === 0
@@ -52,7 +62,10 @@ export async function admit(
     object: `ServiceAccount ${namespace}/${name}`,
     annotations: lookup.serviceAccount.annotations,
   };
-  const mutation = mutatePod(pod, object, serviceAccount, settings);
+  const mutation =
+    debug === undefined
+      ? mutatePod(pod, object, serviceAccount, settings)
+      : mutateDebugContainers(debug, object, serviceAccount, settings);
   const warnings = mutation.warnings.slice(0, MAX_WARNINGS).map(fitWarning);
   if (mutation.problems.length > 0) {
     const message = describeAll(mutation.problems);
@@ -61,7 +74,7 @@ export async function admit(
       result: 'denied',
       reason: 'problems',
       problems: mutation.problems,
-      report: deniedReport(mutation.problems),
+      ...(debug === undefined ? { report: deniedReport(mutation.problems) } : {}),
     };
   }
   const report = mutation.unseen === 0 ? {} : { report: unseenReport(object, mutation.unseen, { namespace, name }) };
@@ -89,9 +102,24 @@ function unchanged(reason: string, warnings: readonly string[] = []): Admission 
 }
 
 /** What a request leaves out is taken to be the Pod's, so that one without an object is noticed. */
-function isPodCreation({ operation, kind, resource, subResource }: AdmissionRequest): boolean {
+function isOfPods(
+  { operation, kind, resource, subResource }: AdmissionRequest,
+  wanted: 'CREATE' | 'UPDATE',
+  of: '' | 'ephemeralcontainers',
+): boolean {
   const isPod = (kind?.kind ?? 'Pod') === 'Pod' && !kind?.group;
-  return operation === 'CREATE' && isPod && (resource?.resource ?? 'pods') === 'pods' && !subResource;
+  return operation === wanted && isPod && (resource?.resource ?? 'pods') === 'pods' && (subResource ?? '') === of;
+}
+
+/** Throws a `bad_request` Fault where there is none. */
+function podIn(request: AdmissionRequest, member: 'object' | 'oldObject'): Pod {
+  const reading = readPod(request[member]);
+  if ('wrong' in reading) throw new Fault('bad_request', `the ${member} is not a Pod: ${reading.wrong}`);
+  return reading.pod;
+}
+
+function debugRequest(stored: Pod, request: AdmissionRequest): DebugRequest {
+  return { stored, requested: podIn(request, 'object').spec.ephemeralContainers ?? [] };
 }
 
 /** A Pod made by a controller has no name yet. */

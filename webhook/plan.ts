@@ -49,8 +49,7 @@ export function planInjections(
   const active = injections.filter(({ containers }) => containers.length > 0);
   if (active.length === 0) return NOTHING;
   if (isTooMuch(sizeOf(active))) return { ...NOTHING, problems: [tooManyAdditions(object)] };
-  const containers = wishesOf(pod, active);
-  const there = containers.map((each) => compare(each, object, isWindows(pod.spec)));
+  const planned = planContainers(pod, containerPlaces(pod.spec), object, active);
   const volumes = active.flatMap((injection) => injection.volumes.map((volume) => ({ volume, injection })));
   const present = new Set((pod.spec.volumes ?? []).map(({ name }) => name));
   const metadata = missingMetadata(pod, object, active);
@@ -58,25 +57,39 @@ export function planInjections(
   const told = pod.metadata?.annotations?.[injectedKey] === injected ? {} : { [injectedKey]: injected };
   return {
     volumes: volumes.map(({ volume }) => volume).filter(({ name }) => !present.has(name)),
-    containers: there.flatMap(({ missing }) => missing ?? []),
+    containers: planned.containers,
     annotations: { ...metadata.annotations, ...told },
     labels: metadata.labels,
-    problems: [
-      ...foreignVolumes(pod, object, volumes),
-      ...there.flatMap(({ problems }) => problems),
-      ...collisions(containers, object),
-      ...foreignMounts(containers, object, active),
-      ...metadata.problems,
-    ],
-    warnings: [...there.flatMap(({ warnings }) => warnings), ...metadata.warnings],
+    problems: [...foreignVolumes(pod, object, volumes), ...planned.problems, ...metadata.problems],
+    warnings: [...planned.warnings, ...metadata.warnings],
   };
 }
 
-/** Every container of the Pod, and what is wanted of it. */
-function wishesOf(pod: Pod, injections: readonly Injection[]): Wishes[] {
+/** What some containers of a Pod lack of what injections want of them, and what is in the way. */
+export function planContainers(
+  pod: Pod,
+  places: readonly ContainerPlace[],
+  object: string,
+  injections: readonly Injection[],
+): Pick<InjectionPlan, 'containers' | 'problems' | 'warnings'> {
+  const containers = wishesOf(places, injections);
+  const there = containers.map((each) => compare(each, object, isWindows(pod.spec)));
+  return {
+    containers: there.flatMap(({ missing }) => missing ?? []),
+    problems: [
+      ...there.flatMap(({ problems }) => problems),
+      ...collisions(containers, object),
+      ...foreignMounts(containers, object, injections),
+    ],
+    warnings: there.flatMap(({ warnings }) => warnings),
+  };
+}
+
+/** Containers, and what is wanted of each. */
+function wishesOf(places: readonly ContainerPlace[], injections: readonly Injection[]): Wishes[] {
   const keyOf = ({ list, index }: ContainerPlace) => `${list}/${index}`;
   const containers = new Map(
-    containerPlaces(pod.spec).map((place) => [keyOf(place), { place, wishes: [] as Wishes['wishes'][number][] }]),
+    places.map((place) => [keyOf(place), { place, wishes: [] as Wishes['wishes'][number][] }]),
   );
   for (const injection of injections)
     for (const wish of injection.containers) containers.get(keyOf(wish.place))?.wishes.push({ ...wish, injection });

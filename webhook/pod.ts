@@ -23,6 +23,7 @@ export interface PodSpec {
   readonly volumes?: readonly Named[] | null;
   readonly initContainers?: readonly Container[] | null;
   readonly containers?: readonly Container[] | null;
+  readonly ephemeralContainers?: readonly Container[] | null;
 }
 
 export interface Named {
@@ -37,14 +38,14 @@ export interface Container extends Named {
 
 /** A container and where it stands in the Pod. */
 export interface ContainerPlace {
-  readonly list: 'initContainers' | 'containers';
+  readonly list: 'initContainers' | 'containers' | 'ephemeralContainers';
   readonly index: number;
   readonly container: Container;
 }
 
-/** Init containers (native sidecars among them) and containers, in the Pod's order. */
+/** Init containers (native sidecars among them), containers and debug containers, in the Pod's order. */
 export function containerPlaces(spec: PodSpec): ContainerPlace[] {
-  return (['initContainers', 'containers'] as const).flatMap((list) =>
+  return (['initContainers', 'containers', 'ephemeralContainers'] as const).flatMap((list) =>
     (spec[list] ?? []).map((container, index) => ({ list, index, container })),
   );
 }
@@ -52,7 +53,7 @@ export function containerPlaces(spec: PodSpec): ContainerPlace[] {
 /** How many things a Pod has that are looked at one by one: containers, and what their and its lists hold. */
 export function thingsIn(spec: PodSpec): number {
   let things = spec.volumes?.length ?? 0;
-  for (const containers of [spec.initContainers, spec.containers])
+  for (const containers of [spec.initContainers, spec.containers, spec.ephemeralContainers])
     for (const { env, volumeMounts, volumeDevices } of containers ?? [])
       things += 1 + (env?.length ?? 0) + (volumeMounts?.length ?? 0) + (volumeDevices?.length ?? 0);
   return things;
@@ -146,6 +147,7 @@ const podShape = record({
     volumes: optional(list(record({ name: string }))),
     initContainers: containers,
     containers,
+    ephemeralContainers: containers,
   }),
 });
 

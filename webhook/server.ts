@@ -3,14 +3,13 @@ import { check } from '../src/runtime/check.ts';
 import type { EventRecorder } from '../src/runtime/events.ts';
 import type { Metrics } from '../src/runtime/metrics.ts';
 import { type Service, type ServiceOptions, startService } from '../src/runtime/service.ts';
-import { admit } from './admit.ts';
+import { type AdmissionSettings, admit } from './admit.ts';
 import { createWebhookApp } from './app.ts';
-import type { MutationSettings } from './mutate-pod.ts';
 import { eventOf } from './pod-report.ts';
 import type { ServiceAccountSource } from './service-accounts.ts';
 
 export interface WebhookOptions extends Omit<ServiceOptions, 'handler' | 'checks'> {
-  readonly settings: Omit<MutationSettings, 'reservedAudiences'>;
+  readonly settings: Omit<AdmissionSettings, 'reservedAudiences'>;
   /** Asked for each request, as more of them may be found while it runs. */
   readonly reservedAudiences: () => ReadonlySet<string>;
   readonly serviceAccounts: ServiceAccountSource;

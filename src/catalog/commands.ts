@@ -45,7 +45,7 @@ export const commandRows = {
       ...(['kubeconfig', 'bindAddress', 'port', 'metricsPort', 'tlsMode', 'tlsCert', 'tlsKey'] as const),
       ...(['namespace', ...managedTls] as const),
       ...admission,
-      ...(['serviceAccountLookupTimeout', 'shutdownDelay', 'logLevel'] as const),
+      ...(['serviceAccountLookupTimeout', 'ephemeralContainers', 'shutdownDelay', 'logLevel'] as const),
       ...always,
     ],
     modes: { of: 'tlsMode', values: { files: { needs: ['tlsCert', 'tlsKey'] }, managed: { takes: managedTls } } },
@@ -128,7 +128,7 @@ export const commandRows = {
     summary: "prints the installation's YAML",
     about:
       'Prints what manifests/base holds, for kubectl apply: namespace, webhook with its registration, and discovery.',
-    settings: ['namespace', 'image', 'issuer', ...always],
+    settings: ['namespace', 'image', 'issuer', 'ephemeralContainers', ...always],
   },
 } as const satisfies Record<string, CommandRow>;
 

@@ -109,6 +109,11 @@ export const settingRows = {
     help: "an audience to refuse, besides the API server's own",
     repeatable: true,
   }),
+  ephemeralContainers: row(codec.flag, {
+    help: 'gives tokens to debug containers too; the webhook must be registered for pods/ephemeralcontainers',
+    helps: { manifests: 'debug containers get tokens too: registers the webhook for them' },
+    default: 'false',
+  }),
   presets: row(codec.choice(...presetNames), {
     help: "the clouds whose pod identity webhooks' annotations are obeyed; empty for none",
     repeatable: true,

@@ -10,7 +10,7 @@ const DEFAULT_NAMESPACE = 'podpass';
 export const DEFAULT_IMAGE = `podpass:${packageJson.version}`;
 
 export async function runManifests(settings: CommandSettings<'manifests'>, terminal: Terminal): Promise<number> {
-  const { namespace = DEFAULT_NAMESPACE, image = DEFAULT_IMAGE, issuer } = settings;
-  terminal.out(toYaml(allObjects({ namespace, image, issuer, tls: 'managed' })));
+  const { namespace = DEFAULT_NAMESPACE, image = DEFAULT_IMAGE, issuer, ephemeralContainers } = settings;
+  terminal.out(toYaml(allObjects({ namespace, image, issuer, tls: 'managed', ephemeralContainers })));
   return 0;
 }

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { type MutationSettings, mutatePod } from '../../webhook/mutate-pod.ts';
+import type { MutationSettings } from '../../webhook/asked.ts';
+import { mutatePod } from '../../webhook/mutate-pod.ts';
 import { type Pod, readPod, serviceAccountNameOf } from '../../webhook/pod.ts';
 import type { Account } from '../../webhook/presets/preset.ts';
 import { presetsOf } from '../../webhook/presets/registry.ts';

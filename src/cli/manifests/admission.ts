@@ -13,6 +13,13 @@ export const podCreation = {
   scope: 'Namespaced',
 } as const;
 
+export const debugging = {
+  ...podCreation,
+  operations: ['UPDATE'],
+  // `pods` alone does not match subresources.
+  resources: ['pods/ephemeralcontainers'],
+} as const;
+
 /** kube-system must come up without podpass, and podpass without itself. */
 export function selectedNamespaces(own: string): object {
   return namespacesBut('kube-system', own);

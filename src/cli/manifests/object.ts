@@ -23,6 +23,8 @@ export interface Installation {
   readonly tls: 'managed' | 'cert-manager';
   /** The presets that take the place of the clouds' own webhooks; absent: the default, beside podpass' own annotations. */
   readonly presets?: readonly PresetName[];
+  /** Debug containers get tokens too. */
+  readonly ephemeralContainers?: boolean;
 }
 
 export type Service = 'webhook' | 'discovery';

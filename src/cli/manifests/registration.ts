@@ -1,6 +1,6 @@
 import type { annotationRows } from '../../catalog/annotations.ts';
 import { AZURE_PREFIX, type PresetKey } from '../../catalog/presets.ts';
-import { NOT_MIRROR, NOT_OPTED_OUT, namespacesBut, PREFIX, podCreation, selectedNamespaces } from './admission.ts';
+import { NOT_MIRROR, NOT_OPTED_OUT, namespacesBut, PREFIX, debugging, podCreation, selectedNamespaces } from './admission.ts';
 import { type Installation, type KubeObject, metadataOf, names } from './object.ts';
 
 /** The Pods of this label wait for the webhook: their owner would rather have no Pod than one without its tokens. */
@@ -25,10 +25,12 @@ const NOT_INJECTED = {
  *
  * In the place of the clouds' own webhooks it serves kube-system as they do, and Pods with Azure's label wait as they did.
  *
+ * Nobody waits for the webhook to debug a Pod.
+ *
  * There is no caBundle: the webhook, or cert-manager, writes it, and applying this again must not wipe it.
  */
 export function registration(installation: Installation): KubeObject {
-  const { namespace, tls, presets = [] } = installation;
+  const { namespace, tls, presets = [], ephemeralContainers = false } = installation;
   const injectCa = { annotations: { 'cert-manager.io/inject-ca-from': `${namespace}/${names.certificate}` } };
   const entry = (name: string, failurePolicy: 'Fail' | 'Ignore', own: object) => ({
     name: `${name}.${PREFIX}`,
@@ -68,6 +70,7 @@ export function registration(installation: Installation): KubeObject {
             }),
           ]
         : []),
+      ...(ephemeralContainers ? [entry('debug', 'Ignore', { rules: [debugging], matchConditions: conditions })] : []),
     ],
   };
 }

@@ -22,7 +22,7 @@ export function webhookFiles(installation: Installation): Readonly<Record<string
 }
 
 /** What the two sources of a certificate differ in, for the container. */
-export function webhookWorkload({ tls, presets }: Installation): Workload {
+export function webhookWorkload({ tls, presets, ephemeralContainers }: Installation): Workload {
   const common = {
     service: 'webhook',
     portName: 'https',
@@ -31,7 +31,11 @@ export function webhookWorkload({ tls, presets }: Installation): Workload {
     memory: '512Mi',
     ...(presets === undefined ? {} : { envFrom: [{ configMapRef: { name: names.settings, optional: true } }] }),
   } as const;
-  const all = { presets: presets?.join(',') };
+  const all = {
+    presets: presets?.join(','),
+    // Like the base, it does not repeat a default.
+    ephemeralContainers: ephemeralContainers ? 'true' : undefined,
+  };
   if (tls === 'managed') return { ...common, args: argumentsOf('webhook', { ...all, tlsMode: 'managed' }) };
   const args = argumentsOf('webhook', {
     ...all,
