@@ -53,8 +53,10 @@ export function mutateDebugContainers(
     const told = asked.problems.slice(0, SHOWN).map((each) => `debug containers get nothing: ${describe(each)}`);
     return { ...NOTHING, warnings: told };
   }
-  const fits = new Map(injectionsOf(asked).map((injection) => [injection, fit(injection, stored, object, added)]));
-  const all = [...fits.values()];
+  const remainders = new Map(
+    injectionsOf(asked).map((injection) => [injection, cutDown(injection, stored, object, added)]),
+  );
+  const all = [...remainders.values()];
   const size = sizeOf(all.map(({ injection, given }) => ({ ...injection, volumes: [], containers: given })));
   if (isTooMuch(size)) return { ...NOTHING, problems: [tooManyAdditions(object)] };
   const places = containerPlaces(pod.spec).filter(({ container }) => added.has(container));
@@ -62,7 +64,7 @@ export function mutateDebugContainers(
   const plan = planContainers(pod, places, object, cut);
   const warnings = [...all.flatMap((each) => each.warnings), ...plan.warnings];
   if (plan.problems.length > 0) return { ...NOTHING, problems: plan.problems, warnings };
-  const given = (injection: Injection | undefined) => (injection && fits.get(injection)?.given) ?? [];
+  const given = (injection: Injection | undefined) => (injection && remainders.get(injection)?.given) ?? [];
   const seers = given(asked.own.injection).map(({ place }) => place.container.name);
   return {
     ...NOTHING,
@@ -77,7 +79,7 @@ export function mutateDebugContainers(
 const SHOWN = 10;
 
 /** What of an injection a Pod that runs can still take. */
-interface Fit {
+interface Remainder {
   /** With the volumes that the Pod has, and without what new containers cannot be given. */
   readonly injection: Injection;
   /** What new containers are given. */
@@ -85,7 +87,12 @@ interface Fit {
   readonly warnings: readonly string[];
 }
 
-function fit(injection: Injection, { metadata, spec }: Pod, object: string, added: ReadonlySet<Container>): Fit {
+function cutDown(
+  injection: Injection,
+  { metadata, spec }: Pod,
+  object: string,
+  added: ReadonlySet<Container>,
+): Remainder {
   const present = new Map((spec.volumes ?? []).map((volume) => [volume.name, volume]));
   const isThere = (volume: Volume) => {
     const there = present.get(volume.name);
@@ -108,7 +115,11 @@ function fit(injection: Injection, { metadata, spec }: Pod, object: string, adde
   const wanted = injection.containers.filter(isNew).map((wish) => ({ wish, reason: why(wish) }));
   const given = wanted.filter(({ reason }) => reason === undefined).map(({ wish }) => wish);
   return {
-    injection: { ...injection, volumes, containers: [...injection.containers.filter((wish) => !isNew(wish)), ...given] },
+    injection: {
+      ...injection,
+      volumes,
+      containers: [...injection.containers.filter((wish) => !isNew(wish)), ...given],
+    },
     given,
     warnings: wanted.flatMap(({ wish: { place }, reason }) =>
       reason === undefined

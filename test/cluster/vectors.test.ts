@@ -6,7 +6,7 @@ import { flagOf } from '../../src/catalog/settings.ts';
 import type { ApiResponse } from './api-client.ts';
 import { type ControlPlane, type KubeObject, startControlPlane } from './control-plane.ts';
 import { type Podpass, register, startWebhook } from './podpass.ts';
-import { comparable } from './pods.ts';
+import { comparable, specOf } from './pods.ts';
 import { clusterBinaries, describeCluster } from './suite.ts';
 
 /** The README beside the vectors tells what the members mean. */
@@ -15,6 +15,7 @@ interface Vector {
   rule: string;
   serviceAccount?: { annotations: Record<string, string> };
   pod: object;
+  debugContainers?: object[];
   settings?: Record<string, string | string[]>;
   containerCredentials?: boolean;
   expect: { pod: object } | { unchanged: true } | { denied: string[] };
@@ -64,6 +65,11 @@ const newest = {
   },
 };
 
+const rules = [
+  { apiGroups: [''], apiVersions: ['v1'], operations: ['CREATE'], resources: ['pods'] },
+  { apiGroups: [''], apiVersions: ['v1'], operations: ['UPDATE'], resources: ['pods/ephemeralcontainers'] },
+];
+
 const settingsLabel = 'test.podpass.dev/settings';
 
 /** A namespace each, as each has its own idea of the same ServiceAccount. */
@@ -96,10 +102,10 @@ describeCluster('every vector, by a real API server', () => {
         [value].flat().map((each) => `${flagOf(key)}=${each}`),
       );
       if (written.containerCredentials) flags.push(`${flagOf('awsContainerCredentialsConfig')}=${identities}`);
-      const webhook = await startWebhook(cluster, flags);
+      const webhook = await startWebhook(cluster, ['--ephemeral-containers', ...flags]);
       webhooks.push(webhook);
       const namespaceSelector = { matchLabels: { [settingsLabel]: String(index) } };
-      await register(cluster, webhook, { name: `podpass-${index}`, namespaceSelector });
+      await register(cluster, webhook, { name: `podpass-${index}`, namespaceSelector, rules });
     }
     // No webhook is for this one: nobody changes a Pod but the API server itself.
     await cluster.createNamespace('plain');
@@ -152,12 +158,46 @@ describeCluster('every vector, by a real API server', () => {
     return answer;
   }
 
+  /** A request for debug containers, of a Pod that is created before. */
+  async function checkDebug(vector: Vector & { debugContainers: object[] }, namespace: string) {
+    const { status, body: stored } = await create(namespace, vector.pod);
+    expect(status, JSON.stringify(stored)).toBe(201);
+    const path = `/api/v1/namespaces/${namespace}/pods/${stored.metadata.name}/ephemeralcontainers`;
+    const patch = { spec: { ephemeralContainers: vector.debugContainers } };
+    for (const dryRun of ['&dryRun=All', '']) {
+      const answer = await cluster.request<KubeObject>('PATCH', `${path}?fieldValidation=Strict${dryRun}`, patch, {
+        contentType: 'application/strategic-merge-patch+json',
+      });
+      if ('denied' in vector.expect) {
+        expect(answer.status, JSON.stringify(answer.body)).toBe(422);
+        for (const part of [...vector.expect.denied, 'denied the request']) expect(answer.body.message).toContain(part);
+        continue;
+      }
+      expect(answer.status, JSON.stringify(answer.body)).toBe(200);
+      const { ephemeralContainers, ...rest } = specOf(answer.body);
+      expect(rest).toEqual(specOf(stored));
+      const wanted =
+        'pod' in vector.expect ? specOf(vector.expect.pod as KubeObject).ephemeralContainers : vector.debugContainers;
+      const filledIn = {
+        imagePullPolicy: 'IfNotPresent',
+        resources: {},
+        terminationMessagePath: '/dev/termination-log',
+        terminationMessagePolicy: 'File',
+      };
+      expect(ephemeralContainers).toEqual((wanted as object[]).map((each) => ({ ...filledIn, ...each })));
+      expect(answer.warnings).toEqual((vector.warnings ?? []).map((part) => expect.stringContaining(part)));
+    }
+  }
+
   for (const vector of vectors) {
     it(`${vector.name}: ${vector.title}`, async () => {
       const namespace = namespaceOf(vector);
       const labels = { [settingsLabel]: String(settings.indexOf(webhookOf(vector))) };
       await cluster.createNamespace(namespace, { labels });
       await cluster.createServiceAccount(namespace, 'app', vector.serviceAccount?.annotations);
+
+      const { debugContainers } = vector;
+      if (debugContainers !== undefined) return checkDebug({ ...vector, debugContainers }, namespace);
 
       // First with a volume and mounts that the API server adds before podpass sees the Pod.
       await check(vector, namespace, true, (pod) => {

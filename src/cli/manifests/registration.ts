@@ -1,6 +1,14 @@
 import type { annotationRows } from '../../catalog/annotations.ts';
 import { AZURE_PREFIX, type PresetKey } from '../../catalog/presets.ts';
-import { NOT_MIRROR, NOT_OPTED_OUT, namespacesBut, PREFIX, debugging, podCreation, selectedNamespaces } from './admission.ts';
+import {
+  debugging,
+  NOT_MIRROR,
+  NOT_OPTED_OUT,
+  namespacesBut,
+  PREFIX,
+  podCreation,
+  selectedNamespaces,
+} from './admission.ts';
 import { type Installation, type KubeObject, metadataOf, names } from './object.ts';
 
 /** The Pods of this label wait for the webhook: their owner would rather have no Pod than one without its tokens. */
