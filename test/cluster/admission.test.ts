@@ -1,12 +1,10 @@
-import type { ServerResponse } from 'node:http';
-import { createServer, request, type Server } from 'node:https';
-import type { AddressInfo } from 'node:net';
-import { json } from 'node:stream/consumers';
+import { request } from 'node:https';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { ApiResponse } from './api-client.ts';
 import { type AuditLog, createAuditLog } from './audit.ts';
 import { type ControlPlane, type KubeObject, startControlPlane } from './control-plane.ts';
+import { answering, otherWebhook, reviewAnswer } from './other-webhook.ts';
 import { type Podpass, register, startWebhook, testCa, until } from './podpass.ts';
 import { comparable, ourMounts, ourVolumes, specOf } from './pods.ts';
 import { clusterBinaries, describeCluster } from './suite.ts';
@@ -382,7 +380,7 @@ describeCluster('admission by a real API server', () => {
 
   it('is asked again by the API server after its 429, so that the Pod is created under failurePolicy Fail', async () => {
     const times: number[] = [];
-    const server = await answering('z-overloaded', ({ uid }, response) => {
+    const server = await answering(cluster, 'z-overloaded', ({ uid }, response) => {
       times.push(performance.now());
       if (times.length <= 2) response.writeHead(429, { 'retry-after': '1' }).end();
       else response.end(JSON.stringify(reviewAnswer({ uid, allowed: true })));
@@ -432,41 +430,6 @@ describeCluster('admission by a real API server', () => {
 
   // ---- two webhooks --------------------------------------------------------------------------------------------------
 
-  interface Review {
-    request: { uid: string; object: KubeObject };
-  }
-
-  const reviewAnswer = (response: object) => ({ apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', response });
-
-  /** A webhook that is called after ours for Pods with its label, and answers by itself. */
-  async function answering(
-    name: string,
-    answer: (request: Review['request'], response: ServerResponse) => void,
-  ): Promise<Server> {
-    const server = createServer(testCa().issue(), (request, response) => {
-      response.setHeader('content-type', 'application/json');
-      void json(request).then((body) => answer((body as Review).request, response));
-    });
-    await new Promise<void>((fulfil) => server.listen(0, '127.0.0.1', fulfil));
-    await cluster.registerWebhook({
-      name,
-      url: `https://127.0.0.1:${(server.address() as AddressInfo).port}/`,
-      caPem: testCa().pem,
-      failurePolicy: 'Fail',
-      objectSelector: { matchLabels: { 'changed-by': name } },
-    });
-    return server;
-  }
-
-  /** One that answers with this JSON Patch. */
-  function otherWebhook(name: string, patch: (pod: KubeObject) => object[]): Promise<Server> {
-    return answering(name, ({ uid, object }, response) => {
-      const encoded = Buffer.from(JSON.stringify(patch(object))).toString('base64');
-      const answer = { uid, allowed: true, patchType: 'JSONPatch', patch: encoded };
-      response.end(JSON.stringify(reviewAnswer(answer)));
-    });
-  }
-
   /** What each round of admission did: `podpass: mutated`. */
   function rounds(of: KubeObject): string[] {
     const entries = Object.entries(auditAnnotations(of));
@@ -485,7 +448,7 @@ describeCluster('admission by a real API server', () => {
       { name: 'mounted', image: 'side:1', volumeMounts: [{ name: 'scratch', mountPath: '/scratch' }] },
       { name: 'bare', image: 'side:1' },
     ];
-    const server = await otherWebhook('z-sidecars', () => [
+    const server = await otherWebhook(cluster, 'z-sidecars', () => [
       { op: 'add', path: '/spec/volumes/-', value: scratch },
       // One at the front: the places of all containers move.
       { op: 'add', path: '/spec/containers/0', value: sidecars[0] },
@@ -536,7 +499,9 @@ describeCluster('admission by a real API server', () => {
   });
 
   it('changes nothing in a second round in which no container is new', async () => {
-    const server = await otherWebhook('z-note', () => [{ op: 'add', path: '/metadata/labels/noted', value: 'yes' }]);
+    const server = await otherWebhook(cluster, 'z-note', () => [
+      { op: 'add', path: '/metadata/labels/noted', value: 'yes' },
+    ]);
     try {
       const metadata = { name: 'noted', labels: { 'changed-by': 'z-note' } };
       const stored = created(await cluster.createPod('shop', pod({ metadata })));

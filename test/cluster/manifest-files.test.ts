@@ -95,6 +95,21 @@ describeCluster('manifests, built by Kustomize', () => {
     expect(JSON.stringify(await kustomize('base'))).not.toContain('monitoring.coreos.com');
   });
 
+  it('the component debug-containers switches them on in any of them that has the webhook', async () => {
+    const at = relative(own, folder);
+    for (const [resource, installation] of [
+      ['base', BASE],
+      ['overlays/cert-manager', { ...BASE, tls: 'cert-manager' }],
+    ] as const) {
+      const components = [join(at, 'overlays/debug-containers')];
+      writeFileSync(join(own, 'kustomization.yaml'), stringify({ resources: [join(at, resource)], components }));
+      expect(await kustomize(own)).toEqual(byId(allObjects({ ...installation, ephemeralContainers: true })));
+    }
+    const { stdout } = await podpass(['manifests', '--ephemeral-containers']);
+    expect(read(stdout)).toEqual(byId(allObjects({ ...BASE, ephemeralContainers: true })));
+    expect(JSON.stringify(await kustomize('base'))).not.toContain('ephemeral');
+  });
+
   it('the overlay cert-manager takes the certificate from there, and gives back the rights for its own', async () => {
     const built = await kustomize('overlays/cert-manager');
     expect(built).toEqual(byId(allObjects({ ...BASE, tls: 'cert-manager' })));
@@ -151,6 +166,13 @@ describeCluster('the chart', () => {
     expect(await template('tls.mode=cert-manager')).toEqual(
       withoutNamespace(allObjects({ ...BASE, tls: 'cert-manager' })),
     );
+  });
+
+  it('switches debug containers on by a value', async () => {
+    for (const tls of ['managed', 'cert-manager'] as const) {
+      const built = await template('webhook.ephemeralContainers=true', `tls.mode=${tls}`);
+      expect(built).toEqual(withoutNamespace(allObjects({ ...BASE, tls, ephemeralContainers: true })));
+    }
   });
 
   it('leaves out what is switched off', async () => {

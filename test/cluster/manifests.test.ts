@@ -11,7 +11,7 @@ import { idOf } from '../../src/cli/manifests/text.ts';
 import type { ApiResponse } from './api-client.ts';
 import { type ControlPlane, type KubeObject as Stored, startControlPlane } from './control-plane.ts';
 import { type Podpass, startWebhook, until } from './podpass.ts';
-import { ourVolumes } from './pods.ts';
+import { type Container, ourVolumes, specOf } from './pods.ts';
 import { clusterBinaries, describeCluster } from './suite.ts';
 
 const OWN = 'podpass';
@@ -434,6 +434,53 @@ describeCluster('the installation, on a real API server', () => {
         for (const labels of [{}, { 'azure.workload.identity/use': 'false' }])
           expect((await create({ labels, namespace })).status).toBe(201);
       }
+    });
+  });
+
+  describe('with debug containers', () => {
+    const files = installationFiles({ ...INSTALLATION, ephemeralContainers: true }).webhook;
+    const entries = Object.values(files)
+      .flat()
+      .find(({ kind }) => kind === 'MutatingWebhookConfiguration') as typeof registration;
+
+    it('gives them tokens, and nobody waits for it', async () => {
+      const answer = await apply(entries, '&dryRun=All');
+      expect([answer.status, answer.warnings, answer.body.message]).toEqual([200, [], undefined]);
+      const caBundle = Buffer.from(webhook.files.ca.pem).toString('base64');
+      const debugged = await startWebhook(cluster, ['--ephemeral-containers']);
+      const registered = async (clientConfig: object) =>
+        expect(
+          (await apply({ ...entries, webhooks: entries.webhooks.map((entry) => ({ ...entry, clientConfig })) })).status,
+        ).toBe(200);
+      await registered({ url: `${debugged.url}/mutate`, caBundle });
+      const body = {
+        metadata: { name: 'debugged' },
+        spec: { serviceAccountName: 'asks', containers: [{ name: 'app', image: 'app:1' }] },
+      };
+      await until('a Pod with tokens', async () => {
+        const { body: tried } = await cluster.createPod(NAMESPACE, body, { dryRun: true });
+        return ourVolumes(tried).length > 0;
+      });
+      expect((await cluster.createPod(NAMESPACE, body)).status).toBe(201);
+      const debug = (name: string, dryRun: boolean) =>
+        cluster.request<Stored>(
+          'PATCH',
+          `/api/v1/namespaces/${NAMESPACE}/pods/debugged/ephemeralcontainers${dryRun ? '?dryRun=All' : ''}`,
+          { spec: { ephemeralContainers: [{ name, image: 'busybox:1' }] } },
+          { contentType: 'application/strategic-merge-patch+json' },
+        );
+      const mountsOf = (stored: Stored, name: string) =>
+        (specOf(stored).ephemeralContainers as Container[]).find((each) => each.name === name)?.volumeMounts;
+      const first = await debug('first', false);
+      expect([first.status, mountsOf(first.body, 'first')?.map(({ name }) => name)]).toEqual([200, ['podpass-tokens']]);
+      await debugged.stop();
+      await registered(DEAD);
+      const away = async () => {
+        const { status, body: stored } = await debug('second', true);
+        expect(status).toBe(200);
+        return mountsOf(stored, 'second') === undefined && mountsOf(stored, 'first')?.length === 1;
+      };
+      await until('a debug container without tokens', away);
     });
   });
 });

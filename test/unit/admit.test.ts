@@ -139,7 +139,7 @@ describe('only the creation of Pods changes anything', () => {
         resource: { group: 'example.com', version: 'v1', resource: 'pods' },
       },
     ],
-    ['a subresource', { subResource: 'ephemeralcontainers', operation: 'UPDATE' }],
+    ['a debug container', { subResource: 'ephemeralcontainers', operation: 'UPDATE', oldObject: pod(VAULT) }],
     ['the creation of a subresource', { subResource: 'binding', kind: { group: '', version: 'v1', kind: 'Binding' } }],
     [
       'the creation of an eviction',
@@ -268,4 +268,122 @@ test('the audit annotation names presets beside tokens, even a token that is cal
   };
   expect(await audit(VAULT)).toEqual({ vault: 'vault', aws: 'sts.amazonaws.com' });
   expect(await audit({ 'podpass.dev/audiences': 'aws' })).toEqual({ aws: 'aws', 'aws (preset)': 'sts.amazonaws.com' });
+});
+
+describe('with --ephemeral-containers', () => {
+  const settings = { ...SETTINGS, ephemeralContainers: true };
+  const debugger_ = { name: 'debugger', image: 'busybox:1' };
+  /** A Pod as the webhook has left it. */
+  const stored = async (annotations: Annotations = VAULT, spec: object = {}) => {
+    const object = pod(annotations, spec);
+    const { response } = await admit(request(object), known(), SETTINGS);
+    const patch = structuredClone(response.patch) as unknown as Operation[];
+    return jsonPatch.applyPatch(structuredClone(object), patch, true).newDocument;
+  };
+  const debug = (oldObject: ReturnType<typeof pod>, containers: object[] = [debugger_], object = oldObject) =>
+    request(
+      { ...object, spec: { ...object.spec, ephemeralContainers: containers } },
+      { operation: 'UPDATE', subResource: 'ephemeralcontainers', oldObject },
+    );
+
+  test('a debug container gets the tokens, told in the audit annotation', async () => {
+    const { response, result, report } = await admit(debug(await stored()), known(), settings);
+    expect([result, report]).toEqual(['injected', undefined]);
+    const mount = { name: 'podpass-tokens', mountPath: '/tokens', readOnly: true };
+    expect(response.patch).toEqual([{ op: 'add', path: '/spec/ephemeralContainers/0/volumeMounts', value: [mount] }]);
+    expect(response.auditAnnotations).toEqual({ tokens: '{"vault":"vault"}' });
+  });
+
+  test('what is stored counts, not what the request says of the rest of the Pod', async () => {
+    const forged = await stored();
+    expect(await admit(debug(pod(), [debugger_], forged), known(), settings)).toEqual({
+      response: { allowed: true, warnings: [] },
+      result: 'unchanged',
+      reason: 'nothing to add',
+    });
+    const { result } = await admit(debug(forged, [debugger_], pod()), known(), settings);
+    expect(result).toBe('injected');
+  });
+
+  test('without a new debug container nothing is looked up', async () => {
+    const source = known();
+    const there = await stored();
+    const old = { ...there, spec: { ...there.spec, ephemeralContainers: [debugger_] } };
+    for (const containers of [[debugger_], [], [{ ...debugger_, image: 'other:1' }]]) {
+      const { response, result } = await admit(debug(old, containers), source, settings);
+      expect([result, response]).toEqual(['unchanged', { allowed: true, warnings: [] }]);
+    }
+    expect(source.asked).toEqual([]);
+  });
+
+  test('a mistake in the new container is denied, without a report to the owner', async () => {
+    const volumeMounts = [{ name: 'data', mountPath: '/tokens' }];
+    const { response, result, report } = await admit(
+      debug(await stored(), [{ ...debugger_, volumeMounts }]),
+      known(),
+      settings,
+    );
+    expect([result, report, response.allowed]).toEqual(['denied', undefined, false]);
+    expect(response.message).toContain('in the container "debugger"');
+  });
+
+  test('a mistake in annotations is a warning', async () => {
+    const old = { ...(await stored()), metadata: pod({ 'podpass.dev/expiration': '5m', ...VAULT }).metadata };
+    const { response, result } = await admit(debug(old), known(), settings);
+    expect([result, response.allowed]).toEqual(['unchanged', true]);
+    expect(response.warnings).toEqual([expect.stringContaining('podpass.dev/expiration: "5m" is too short')]);
+  });
+
+  test('a ServiceAccount that is not found is a warning, without a report', async () => {
+    const { response, result, report } = await admit(debug(await stored()), accounts({}), settings);
+    expect([result, report, response.allowed]).toEqual(['unchanged', undefined, true]);
+    expect(response.warnings).toEqual([expect.stringContaining('shop/app')]);
+  });
+
+  test('other subresources and updates stay alone', async () => {
+    const source = known();
+    for (const subResource of ['resize', 'status', ''])
+      expect(await admit({ ...debug(await stored()), subResource }, source, settings)).toMatchObject({
+        result: 'unchanged',
+        reason: 'not the creation of a Pod',
+      });
+    expect(source.asked).toEqual([]);
+  });
+
+  test.each([
+    ['object', { object: null }],
+    ['oldObject', { oldObject: null }],
+    ['object', { object: pod(undefined, { ephemeralContainers: [{}] }) }],
+  ])('one whose %s is no Pod is 400', async (member, more) => {
+    await expect(admit({ ...debug(pod()), ...more }, known(), settings)).rejects.toMatchObject({
+      status: 400,
+      message: expect.stringContaining(`the ${member} is not a Pod`),
+    });
+  });
+
+  test('more than a Pod can hold is denied', async () => {
+    const many = Array.from({ length: 30_000 }, (_, index) => ({ name: `d${index}` }));
+    const role = { 'eks.amazonaws.com/role-arn': 'arn:aws:iam::111122223333:role/r' };
+    const volumes = [
+      {
+        name: 'aws-iam-token',
+        projected: {
+          sources: [
+            { serviceAccountToken: { audience: 'sts.amazonaws.com', expirationSeconds: 86400, path: 'token' } },
+          ],
+        },
+      },
+    ];
+    const { response } = await admit(debug(pod({}, { volumes }), many), accounts({ 'shop/app': role }), {
+      ...mutationSettings(),
+      ephemeralContainers: true,
+    });
+    expect(response.message).toContain('would be added');
+  });
+});
+
+test('debug containers of a Pod that is created are nobody’s: the API server refuses them', async () => {
+  const object = pod(VAULT, { ephemeralContainers: [{ name: 'debugger' }] });
+  const { response } = await admit(request(object), known(), { ...SETTINGS, ephemeralContainers: true });
+  expect(JSON.stringify(response.patch)).not.toContain('ephemeralContainers');
 });

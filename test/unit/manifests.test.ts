@@ -205,6 +205,31 @@ describe.each(['managed', 'cert-manager'] as const)('manifests with a certificat
   });
 });
 
+test('debug containers have an entry of their own, which nobody waits for', () => {
+  const [configuration] = ofKind(
+    installation('managed', { ephemeralContainers: true }),
+    'MutatingWebhookConfiguration',
+  );
+  const { webhooks } = configuration as unknown as { webhooks: Record<string, unknown>[] };
+  expect(webhooks).toHaveLength(3);
+  expect(webhooks[2]).toMatchObject({
+    name: 'debug.podpass.dev',
+    failurePolicy: 'Ignore',
+    reinvocationPolicy: 'IfNeeded',
+    sideEffects: 'None',
+    rules: [{ operations: ['UPDATE'], resources: ['pods/ephemeralcontainers'] }],
+  });
+  const args = (more: Partial<Installation>) =>
+    ofKind(installation('cert-manager', more), 'Deployment').map(
+      (deployment) => templateOf(deployment).spec.containers[0]?.args,
+    );
+  const [[webhook = [], discovery = []], [switched = [], other = []]] = [args({}), args({ ephemeralContainers: true })];
+  expect(switched).toEqual([...webhook, '--ephemeral-containers=true']);
+  expect(other).toEqual(discovery);
+  const parsed = parseSettings('webhook', { argv: switched.slice(1), env: {}, readFile: () => '' });
+  expect(parsed).toMatchObject({ ok: true, settings: { ephemeralContainers: true } });
+});
+
 test('images are pinned', () => {
   expect(image.parse(DEFAULT_IMAGE).ok).toBe(true);
   const digest = `sha256:${'0'.repeat(64)}`;

@@ -263,6 +263,7 @@ describe('precedence', () => {
       mountPath: '/var/run/secrets/podpass.dev/tokens',
       tokenExpiration: 3600,
       reservedAudiences: [],
+      ephemeralContainers: false,
       presets: ['aws'],
       awsAnnotationPrefix: 'eks.amazonaws.com',
       awsTokenAudience: 'sts.amazonaws.com',
