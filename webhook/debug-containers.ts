@@ -1,4 +1,4 @@
-import { describe, quote } from '../src/fault.ts';
+import { describe, type Problem, quote } from '../src/fault.ts';
 import { injectionsOf, type MutationSettings, readAsked } from './asked.ts';
 import {
   type ContainerWish,
@@ -49,10 +49,7 @@ export function mutateDebugContainers(
   const pod: Pod = { ...stored, spec: { ...stored.spec, ephemeralContainers: requested } };
   const asked = readAsked(pod, object, account, settings);
   if (asked === undefined) return NOTHING;
-  if (asked.problems.length > 0) {
-    const told = asked.problems.slice(0, SHOWN).map((each) => `debug containers get nothing: ${describe(each)}`);
-    return { ...NOTHING, warnings: told };
-  }
+  if (asked.problems.length > 0) return withoutTokens(asked.problems);
   const remainders = new Map(
     injectionsOf(asked).map((injection) => [injection, cutDown(injection, stored, object, added)]),
   );
@@ -63,6 +60,7 @@ export function mutateDebugContainers(
   const cut = all.map(({ injection }) => injection);
   const plan = planContainers(pod, places, object, cut);
   const warnings = [...all.flatMap((each) => each.warnings), ...plan.warnings];
+  if (plan.collisions.length > 0) return withoutTokens(plan.collisions);
   if (plan.problems.length > 0) return { ...NOTHING, problems: plan.problems, warnings };
   const given = (injection: Injection | undefined) => (injection && remainders.get(injection)?.given) ?? [];
   const seers = given(asked.own.injection).map(({ place }) => place.container.name);
@@ -70,9 +68,17 @@ export function mutateDebugContainers(
     ...NOTHING,
     patch: patchOf(pod, { ...plan, volumes: [], annotations: {}, labels: {} }),
     tokens: asked.own.tokens.filter(({ containers }) => seers.some((name) => containers.has(name))),
-    presets: asked.presets.filter(({ injection }) => given(injection).length > 0),
+    presets: asked.presets.flatMap(({ name, audience, injection }) =>
+      given(injection).length > 0 ? [{ name, audience }] : [],
+    ),
     warnings,
   };
+}
+
+/** For problems that the request did not make. */
+function withoutTokens(problems: readonly Problem[]): Mutation {
+  const warnings = problems.slice(0, SHOWN).map((each) => `debug containers get nothing: ${describe(each)}`);
+  return { ...NOTHING, warnings };
 }
 
 /** The API server passes on 4 KiB of warnings. */

@@ -50,7 +50,9 @@ export function mutatePod(
     patch: patchOf(pod, plan),
     tokens,
     unseen: asked.own.tokens.length - tokens.length,
-    presets: asked.presets.filter(({ injection }) => injection.containers.length > 0),
+    presets: asked.presets.flatMap(({ name, audience, injection }) =>
+      injection.containers.length > 0 ? [{ name, audience }] : [],
+    ),
     problems,
     warnings,
   };

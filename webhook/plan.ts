@@ -60,27 +60,32 @@ export function planInjections(
     containers: planned.containers,
     annotations: { ...metadata.annotations, ...told },
     labels: metadata.labels,
-    problems: [...foreignVolumes(pod, object, volumes), ...planned.problems, ...metadata.problems],
+    problems: [
+      ...foreignVolumes(pod, object, volumes),
+      ...planned.problems,
+      ...planned.collisions,
+      ...metadata.problems,
+    ],
     warnings: [...planned.warnings, ...metadata.warnings],
   };
 }
 
-/** What some containers of a Pod lack of what injections want of them, and what is in the way. */
+/**
+ * What some containers of a Pod lack of what injections want of them, what in these containers is in the way, and where
+ * injections are in each other's.
+ */
 export function planContainers(
   pod: Pod,
   places: readonly ContainerPlace[],
   object: string,
   injections: readonly Injection[],
-): Pick<InjectionPlan, 'containers' | 'problems' | 'warnings'> {
+): Pick<InjectionPlan, 'containers' | 'problems' | 'warnings'> & { readonly collisions: readonly Problem[] } {
   const containers = wishesOf(places, injections);
   const there = containers.map((each) => compare(each, object, isWindows(pod.spec)));
   return {
     containers: there.flatMap(({ missing }) => missing ?? []),
-    problems: [
-      ...there.flatMap(({ problems }) => problems),
-      ...collisions(containers, object),
-      ...foreignMounts(containers, object, injections),
-    ],
+    problems: [...there.flatMap(({ problems }) => problems), ...foreignMounts(containers, object, injections)],
+    collisions: collisions(containers, object),
     warnings: there.flatMap(({ warnings }) => warnings),
   };
 }

@@ -5,8 +5,9 @@ import { annotationRows } from '../../src/catalog/annotations.ts';
 import { type PresetName, presetRows } from '../../src/catalog/presets.ts';
 import { listItems } from '../../src/codec.ts';
 import { describeAll } from '../../src/fault.ts';
+import { mutateDebugContainers } from '../../webhook/debug-containers.ts';
 import { mutatePod } from '../../webhook/mutate-pod.ts';
-import { containerPlaces, type Pod, readPod } from '../../webhook/pod.ts';
+import { type Container, containerPlaces, type Pod, readPod } from '../../webhook/pod.ts';
 import { mutationSettings } from '../mutation-settings.ts';
 
 /** Printed, so that a failure can be run again: `PODPASS_TEST_SEED=… npx vitest run test/property`. */
@@ -231,17 +232,17 @@ const account: fc.Arbitrary<Record<string, string>> = fc.oneof(
 
 // ---- the rules -------------------------------------------------------------------------------------------------------
 
-const mutate = (value: unknown, serviceAccount: Record<string, string>) => {
+const read = (value: unknown): Pod => {
   const reading = readPod(value);
   if ('wrong' in reading) throw new TypeError(reading.wrong);
-  const name = 'example.com/container-credentials' in serviceAccount ? 'credentials' : 'app';
-  return mutatePod(
-    reading.pod,
-    'Pod shop/web',
-    { namespace: 'shop', name, object: 'ServiceAccount shop/app', annotations: serviceAccount },
-    SETTINGS,
-  );
+  return reading.pod;
 };
+const accountOf = (annotations: Record<string, string>) => {
+  const name = 'example.com/container-credentials' in annotations ? 'credentials' : 'app';
+  return { namespace: 'shop', name, object: 'ServiceAccount shop/app', annotations };
+};
+const mutate = (value: unknown, serviceAccount: Record<string, string>) =>
+  mutatePod(read(value), 'Pod shop/web', accountOf(serviceAccount), SETTINGS);
 const apply = <T>(value: T, patch: readonly object[]): T =>
   jsonPatch.applyPatch(structuredClone(value), structuredClone(patch) as Operation[], true).newDocument as T;
 
@@ -304,6 +305,44 @@ test('any Pod: the patch applies, adds only, keeps the rest, and a second round 
   // The arbitraries are of use only while they reach every outcome.
   console.log(outcomes, acted);
   for (const count of [...Object.values(outcomes), ...Object.values(acted)]) expect(count).toBeGreaterThan(15);
+});
+
+test('debug containers of any Pod that was admitted get mounts of volumes that are there, or nothing, and are never refused', () => {
+  const seen = { given: 0, nothing: 0, warned: 0 };
+  check(
+    fc.property(pod, account, fc.option(account), (before, serviceAccount, later) => {
+      const { patch, problems } = mutate(before, serviceAccount);
+      if (problems.length > 0) return;
+      const there = [{ name: 'there' }];
+      const admitted = apply(before, patch);
+      const stored = { ...admitted, spec: { ...admitted.spec, ephemeralContainers: there } };
+      const debug = (requested: NonNullable<Pod['spec']['ephemeralContainers']>) =>
+        mutateDebugContainers(
+          { stored: read(stored), requested },
+          'Pod shop/web',
+          // What a ServiceAccount asks for may have changed meanwhile.
+          accountOf(later ?? serviceAccount),
+          SETTINGS,
+        );
+      const requested = [{ name: 'debugger' }, ...there];
+      const answer = debug(requested);
+      expect(answer.problems).toEqual([]);
+      const object = { spec: { ephemeralContainers: requested } };
+      const after = apply(object, answer.patch).spec.ephemeralContainers as Container[];
+      expect(
+        answer.patch.every(({ op, path }) => op === 'add' && path.startsWith('/spec/ephemeralContainers/0/')),
+      ).toBe(true);
+      const mounts = after[0]?.volumeMounts ?? [];
+      const volumes = new Set((stored.spec.volumes ?? []).map(({ name }) => name));
+      for (const mount of mounts) expect([mount.name, volumes.has(mount.name)]).toEqual([mount.name, true]);
+      expect(new Set(mounts.map(({ mountPath }) => mountPath)).size).toBe(mounts.length);
+      expect(debug(after)).toMatchObject({ patch: [], problems: [] });
+      expect(answer.tokens.length + answer.presets.length > 0).toBe(mounts.length > 0);
+      seen[mounts.length > 0 ? 'given' : answer.warnings.length > 0 ? 'warned' : 'nothing'] += 1;
+    }),
+  );
+  console.log(seen);
+  for (const count of Object.values(seen)) expect(count).toBeGreaterThan(15);
 });
 
 test('every container sees exactly its own tokens, in one mount', () => {
