@@ -29,7 +29,12 @@ export function readAsked(
 ): Asked | undefined {
   const annotated = { object, annotations: pod.metadata?.annotations ?? {} };
   const size = sizeOf(annotated.annotations);
-  const refused = (problem: Problem): Asked => ({ own: { tokens: [] }, presets: [], problems: [problem], warnings: [] });
+  const refused = (problem: Problem): Asked => ({
+    own: { tokens: [] },
+    presets: [],
+    problems: [problem],
+    warnings: [],
+  });
   if (size > MAX_ANNOTATIONS) return refused(tooLarge(object, size));
   const tooLargeToChange = tooManyThings(object, thingsIn(pod.spec));
   if (tooLargeToChange !== undefined) {
