@@ -2,7 +2,14 @@ import { describe, expect, test } from 'vitest';
 import { annotationKey, annotationRows, nearestAnnotation } from '../../src/catalog/annotations.ts';
 import { type CommandName, type CommandRow, commandRows } from '../../src/catalog/commands.ts';
 import { metricRows } from '../../src/catalog/metrics.ts';
-import { flagOf, type SettingKey, type SettingRow, settingRows, variableOf } from '../../src/catalog/settings.ts';
+import {
+  codecOf,
+  flagOf,
+  type SettingKey,
+  type SettingRow,
+  settingRows,
+  variableOf,
+} from '../../src/catalog/settings.ts';
 import { commandHelp, overview } from '../../src/cli/help.ts';
 import { createMetrics } from '../../src/runtime/metrics.ts';
 import { parseSettings } from '../../src/settings.ts';
@@ -105,8 +112,9 @@ describe('settings', () => {
 
   test('every default is a value that is taken', () => {
     for (const [key, { codec, default: text, defaults = {} }] of settings) {
-      for (const written of [text, ...Object.values(defaults)])
-        if (written !== undefined) expect([key, written, codec.parse(written).ok]).toEqual([key, written, true]);
+      if (text !== undefined) expect([key, text, codec.parse(text).ok]).toEqual([key, text, true]);
+      for (const [command, written] of Object.entries(defaults))
+        expect([key, written, codecOf(command, key).parse(written).ok]).toEqual([key, written, true]);
       for (const command of Object.keys(defaults)) expect(commands).toContain(command);
     }
   });
@@ -114,11 +122,12 @@ describe('settings', () => {
   test.each(commands.flatMap((command) => settingsOf(command).map((key) => [command, key] as const)))(
     'podpass %s: %s is reached by its flag',
     (command, key) => {
-      const { codec }: SettingRow = settingRows[key];
+      const codec = codecOf(command, key);
       if (key === 'help') return;
       const samples = [
         'files',
         'json',
+        'configmap',
         'true',
         '1',
         '10m',
