@@ -39,7 +39,9 @@ export async function publishTo(target: Target, request: PublishRequest, signal:
 
 async function look(target: Target, request: PublishRequest, signal: AbortSignal): Promise<Step[]> {
   const stored = new Map<string, StoredFile>();
-  for (const path of [MARK_FILE, ...FILE_ORDER]) {
+  // A mark that was not there is looked for again: another publisher may have begun while the documents were read.
+  for (const path of [MARK_FILE, ...FILE_ORDER, MARK_FILE]) {
+    if (stored.has(path)) continue;
     signal.throwIfAborted();
     const file = await target.read(path, signal);
     if (file !== undefined) stored.set(path, file);

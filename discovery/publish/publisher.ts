@@ -2,6 +2,7 @@ import { messageOf } from '../../src/fault.ts';
 import type { Log } from '../../src/log.ts';
 import { sleep } from '../../src/sleep.ts';
 import { createDocuments, type Documents } from '../document.ts';
+import type { ProviderMetadata } from '../provider-metadata.ts';
 import type { PublicKey } from '../public-key.ts';
 import { publicKeysFromJwkSet } from '../read-keys.ts';
 import { type Kept, KeptKeys } from './kept-keys.ts';
@@ -28,7 +29,7 @@ export interface PublisherOptions {
 /** The copies of one issuer's documents, kept up to date. */
 export interface Publisher {
   /** What to publish from now on; returns at once. Without a key what is published stays. */
-  publish(issuer: string, documents: Documents | undefined): void;
+  publish(documents: Documents | undefined): void;
   /** Begins nothing more; what is under way has `graceMs` to end. */
   stop(graceMs: number): Promise<void>;
 }
@@ -98,8 +99,9 @@ export function createPublisher(options: PublisherOptions): Publisher {
   }
 
   return {
-    publish(issuer, documents) {
+    publish(documents) {
       if (documents === undefined) return;
+      const { issuer } = JSON.parse(documents.metadata.bytes.toString('utf8')) as ProviderMetadata;
       const { keys } = publicKeysFromJwkSet(documents.jwks.bytes.toString('utf8'), 'documents');
       wanted = { issuer, documents, keys };
       changed.abort();

@@ -1,10 +1,6 @@
-import { discoveredIssuer } from '../../discovery/discovered-issuer.ts';
 import { cacheControl, createDocuments, type Documents } from '../../discovery/document.ts';
-import { createClusterSource } from '../../discovery/key-source/cluster.ts';
-import { createFilesSource } from '../../discovery/key-source/files.ts';
 import { mergeKeys } from '../../discovery/merge-keys.ts';
 import { describeRefused, type PublicKey } from '../../discovery/public-key.ts';
-import { clusterOwner } from '../../discovery/publish/cluster-owner.ts';
 import { configMapOf } from '../../discovery/publish/config-map.ts';
 import { gcpJwks } from '../../discovery/publish/gcp-jwks.ts';
 import { publicFindings } from '../../discovery/publish/public-view.ts';
@@ -12,11 +8,10 @@ import { publishTo } from '../../discovery/publish/publish-to.ts';
 import { refuseToShrink } from '../../discovery/publish/shrink.ts';
 import { openTarget } from '../../discovery/publish/target/open.ts';
 import type { CommandSettings } from '../catalog/commands.ts';
-import { keySourcesOf } from '../checks.ts';
 import { Failure, messageOf, quote } from '../fault.ts';
 import { readCertificates } from '../runtime/certificates.ts';
 import { httpGet } from '../runtime/http.ts';
-import type { KubeClient } from '../runtime/kube-client.ts';
+import { type NamedIssuer, openIssuers } from './key-sources.ts';
 import { toYaml } from './manifests/text.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -32,68 +27,62 @@ interface Issue {
 
 const TARGET_TIMEOUT_MS = 60_000;
 
-export async function runPublish(settings: Settings, terminal: Terminal): Promise<number> {
+export async function runPublish(
+  settings: Settings,
+  terminal: Terminal,
+  _argument: string | undefined,
+  all: readonly Settings[],
+): Promise<number> {
   const ca = settings.ca === undefined ? undefined : readCertificates(settings.ca);
-  const client = keySourcesOf(settings).includes('cluster') ? await openCluster(settings, terminal) : undefined;
   let faults = 0;
   const fault = (message: string) => {
     faults += 1;
     terminal.err(`${message}\n`);
   };
+  const told = (error: unknown) => {
+    if (!(error instanceof Failure)) throw error;
+    fault(`podpass publish: ${error.message}`);
+  };
+  const { issuers, close } = openIssuers(all, terminal);
   try {
-    const issue = await read(settings, client, fault, terminal);
-    print(issue, settings, fault, terminal);
-    for (const to of settings.to) {
-      await write(to, issue, settings, terminal).catch((error) => {
-        if (!(error instanceof Failure)) throw error;
-        fault(`podpass publish: ${error.message}`);
-      });
-    }
-    if (settings.verifyPublic) {
-      const get = (url: string) => httpGet(url, { ca, accept: '*/*' });
-      for (const finding of await publicFindings(issue.issuer, issue.documents, get)) fault(`not public: ${finding}`);
+    for (const [index, named] of issuers.entries()) {
+      const own = all[index] ?? settings;
+      await read(named, own, fault, terminal).then((issue) => publish(issue, own), told);
     }
   } finally {
-    client?.close();
+    close();
   }
   return faults === 0 ? 0 : 1;
-}
 
-async function openCluster({ kubeconfig }: Settings, { env }: Terminal): Promise<KubeClient> {
-  const { createKubeClient, loadKubeConfig } = await import('../runtime/kube-client.ts');
-  return createKubeClient(loadKubeConfig({ kubeconfig, env }));
+  async function publish(issue: Issue, own: Settings): Promise<void> {
+    print(issue, own, fault, terminal);
+    for (const to of own.to) await write(to, issue, own, terminal).catch(told);
+    if (!own.verifyPublic) return;
+    const get = (url: string) => httpGet(url, { ca, accept: '*/*' });
+    for (const finding of await publicFindings(issue.issuer, issue.documents, get)) fault(`not public: ${finding}`);
+  }
 }
 
 /** A source that fails is the end: half of the keys are worse than those that are published. */
 async function read(
-  settings: Settings,
-  client: KubeClient | undefined,
+  { issuer: given, sources, owner }: NamedIssuer,
+  { revoke, to }: Settings,
   fault: (message: string) => void,
   terminal: Terminal,
 ): Promise<Issue> {
   const never = new AbortController().signal;
-  const { keys: paths, allowPrivateKeys, allowHttpIssuer } = settings;
   const readings = [];
-  for (const kind of keySourcesOf(settings)) {
-    const source =
-      kind === 'cluster' ? createClusterSource(known(client).get) : createFilesSource({ paths, allowPrivateKeys });
-    readings.push(await source.read(never));
-  }
+  for (const source of sources) readings.push(await source.read(never));
   for (const refused of readings.flatMap((reading) => reading.refused)) fault(`refused: ${describeRefused(refused)}`);
   const merged = mergeKeys(readings.flatMap((reading) => reading.keys));
   for (const kid of merged.conflicts) {
     terminal.err(`warning: the kid ${quote(kid)} has more than one key; the last one counts\n`);
   }
-  const keys = [...merged.keys.values()].filter(({ kid }) => !settings.revoke.includes(kid));
+  const keys = [...merged.keys.values()].filter(({ kid }) => !revoke.includes(kid));
   if (keys.length === 0) throw new Failure('every key is revoked; an empty set is never published');
-  const issuer = settings.issuer ?? (await discoveredIssuer(known(client).get, allowHttpIssuer));
-  const owner = client !== undefined && settings.to.length > 0 ? await clusterOwner(client.get) : issuer;
-  return { issuer, owner, keys, documents: createDocuments(issuer, keys) };
-}
-
-function known(client: KubeClient | undefined): KubeClient {
-  if (client === undefined) throw new TypeError('no cluster is configured');
-  return client;
+  const issuer = typeof given === 'string' ? given : await given(never);
+  const whose = to.length === 0 ? issuer : await owner(issuer, never);
+  return { issuer, owner: whose, keys, documents: createDocuments(issuer, keys) };
 }
 
 function print(

@@ -36,9 +36,9 @@ test('every change is published, at each target by itself', async () => {
   };
   const log = { ...silentLog, warn: (fields: object, message: string) => void warnings.push({ ...fields, message }) };
   const { publisher, results } = start([good, bad], { log });
-  publisher.publish(issuer, one);
+  publisher.publish(one);
   await expect.poll(() => good.kids()).toEqual(['a']);
-  publisher.publish(issuer, both);
+  publisher.publish(both);
   await expect.poll(() => good.kids()).toEqual(['a', 'b']);
   expect(bad.files.size).toBe(0);
   expect(warnings[0]).toEqual({ target: 's3://bad', reason: 'away', retryMs: 10, message: 'publishing failed' });
@@ -47,7 +47,7 @@ test('every change is published, at each target by itself', async () => {
   expect(results.filter((result) => result === 'written').length).toBeGreaterThanOrEqual(3);
   expect(results).toContain('failed');
   // The last key is gone: what is published stays.
-  publisher.publish(issuer, undefined);
+  publisher.publish(undefined);
   await publisher.stop(100);
   expect(good.kids()).toEqual(['a', 'b']);
 });
@@ -55,7 +55,7 @@ test('every change is published, at each target by itself', async () => {
 test('what was changed by others is put right at the next look, and counted', async () => {
   const target = new MemoryTarget();
   const { publisher, results } = start([target], { waits: { recheckMs: 20 } });
-  publisher.publish(issuer, one);
+  publisher.publish(one);
   await expect.poll(() => results.slice(0, 2)).toEqual(['written', 'unchanged']);
   target.files.delete('keys.json');
   await expect.poll(() => target.files.has('keys.json')).toBe(true);
@@ -65,13 +65,13 @@ test('what was changed by others is put right at the next look, and counted', as
 test('a key that only the target has is kept for the hold-down, a revoked one is not', async () => {
   const target = new MemoryTarget();
   const first = start([target]);
-  first.publisher.publish(issuer, both);
+  first.publisher.publish(both);
   await expect.poll(() => target.kids()).toEqual(['a', 'b']);
   await first.publisher.stop(100);
 
   let now = 0;
   const { publisher } = start([target], { holdDownMs: 300, clock: () => now });
-  publisher.publish(issuer, one);
+  publisher.publish(one);
   const looked = target.calls.length;
   await expect.poll(() => target.calls.length).toBeGreaterThanOrEqual(looked + 5);
   expect(target.kids()).toEqual(['a', 'b']);
@@ -80,11 +80,11 @@ test('a key that only the target has is kept for the hold-down, a revoked one is
   await publisher.stop(100);
 
   const third = start([target]);
-  third.publisher.publish(issuer, both);
+  third.publisher.publish(both);
   await expect.poll(() => target.kids()).toEqual(['a', 'b']);
   await third.publisher.stop(100);
   const fourth = start([target], { revoked: new Set(['b']) });
-  fourth.publisher.publish(issuer, one);
+  fourth.publisher.publish(one);
   await expect.poll(() => target.kids()).toEqual(['a']);
   await fourth.publisher.stop(100);
 });
@@ -98,7 +98,7 @@ test('an owner that is not told yet is asked again', async () => {
     return 'cluster-1';
   };
   const { publisher } = start([target], { owner });
-  publisher.publish(issuer, one);
+  publisher.publish(one);
   await expect.poll(() => target.kids()).toEqual(['a']);
   expect(asked).toBe(3);
   await publisher.stop(100);
@@ -108,13 +108,13 @@ test('the end waits for a write under way, for a bounded time', async () => {
   const target = new MemoryTarget();
   const { publisher } = start([target]);
   target.before = () => new Promise((resolve) => setTimeout(resolve, 10));
-  publisher.publish(issuer, one);
+  publisher.publish(one);
   await publisher.stop(5_000);
   expect(target.files.size).toBe(5);
 
   const hanging = start([target]);
   target.before = () => new Promise(() => {});
-  hanging.publisher.publish(issuer, both);
+  hanging.publisher.publish(both);
   const began = performance.now();
   await hanging.publisher.stop(100);
   expect(performance.now() - began).toBeLessThan(2_000);

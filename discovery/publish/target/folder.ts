@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { link, mkdir, open, readFile, rename, rm, stat, unlink, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { Failure, messageOf } from '../../../src/fault.ts';
 import { sleep } from '../../../src/sleep.ts';
 import { Conflict, type StoredFile, type Target } from '../target.ts';
@@ -49,7 +49,7 @@ async function read(folder: string, path: string): Promise<StoredFile | undefine
 
 /** On the disk before it appears: after a crash there is the old file or the new one, never half of it. */
 async function replace(path: string, bytes: Buffer): Promise<void> {
-  const draft = join(dirname(path), `.podpass-draft-${path.slice(dirname(path).length + 1)}`);
+  const draft = join(dirname(path), `.podpass-draft-${basename(path)}`);
   await rm(draft, { force: true });
   const handle = await open(draft, 'wx', 0o644);
   try {
@@ -63,24 +63,17 @@ async function replace(path: string, bytes: Buffer): Promise<void> {
 
 /** Takes the lock, waiting for others; resolves with what gives it back. */
 async function lock(path: string, signal: AbortSignal): Promise<() => Promise<void>> {
-  const own = `${path}-${randomUUID()}`;
-  await writeFile(own, '');
-  try {
-    while (!(await taken(own, path))) {
-      signal.throwIfAborted();
-      await breakStale(path);
-      await sleep(POLL_MS, signal);
-    }
-  } finally {
-    await unlink(own);
+  while (!(await taken(path))) {
+    await breakStale(path);
+    await sleep(POLL_MS, signal);
+    signal.throwIfAborted();
   }
   return () => rm(path, { force: true });
 }
 
-/** A link is made in one step also on network file systems, where `O_EXCL` may not be. */
-async function taken(own: string, path: string): Promise<boolean> {
+async function taken(path: string): Promise<boolean> {
   try {
-    await link(own, path);
+    await (await open(path, 'wx')).close();
     return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;

@@ -19,6 +19,9 @@ export interface S3TargetOptions {
   readonly region?: string | undefined;
 }
 
+// It tells whoever updates the SDK about Node 20; a user of podpass cannot update it.
+process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
+
 const CONNECT_TIMEOUT_MS = 5_000;
 const REQUEST_TIMEOUT_MS = 10_000;
 /** What others than Amazon want to hear where nobody named a region. */
