@@ -16,6 +16,11 @@ export const checks: { readonly [C in CommandName]?: (settings: Parsed<C>) => Pr
     const accepted = 'both or none of --tls-cert and --tls-key';
     return [{ object: 'podpass discovery', key, wrong: 'is missing', accepted }];
   },
+  publish({ to = [], output }) {
+    if (to.length > 0 || output !== 'none') return [];
+    const accepted = 'at least one place to write to, or -o for something to print';
+    return [{ object: 'podpass publish', key: '--to', wrong: 'is missing', accepted }];
+  },
   webhook(settings) {
     const { tlsMode, tlsCaLifetime, tlsCertLifetime } = settings;
     const problems = samePrefixes('podpass webhook', settings);

@@ -7,6 +7,8 @@ export interface Codec<T> {
   readonly metavar: string;
   /** One phrase that says everything that is accepted. */
   readonly accepted: string;
+  /** What a message may show of a value that is refused, where that is not all of it. */
+  shown?(text: string): string;
   parse(text: string): Parsed<T>;
 }
 
@@ -231,6 +233,29 @@ export const filesOrFolder: Codec<string> = {
   ...filePath,
   metavar: 'FILE-or-DIR',
   accepted: 'the path of a file or a folder',
+};
+
+/** Where an object storage has a copy: `s3://bucket/some/prefix`. Nothing where the text names no bucket. */
+export function s3Location(text: string): { readonly bucket: string; readonly prefix: string } | undefined {
+  const [, bucket, rest = ''] =
+    /^s3:\/\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])((?:\/[\w.~!*'()+=,-]+)*)\/?$/.exec(text) ?? [];
+  if (bucket === undefined || rest.split('/').some((part) => part === '.' || part === '..')) return undefined;
+  return { bucket, prefix: rest.slice(1) };
+}
+
+/** A place for copies of the documents. */
+export const publishTarget: Codec<string> = {
+  metavar: 'DIR-or-S3',
+  accepted: 'a folder, or a bucket with or without a prefix: s3://bucket/prefix',
+  // People write credentials there, as in other URLs.
+  shown: (text) => text.replace(/:\/\/[^/]*@/, '://…@'),
+  parse(text) {
+    if (/^[a-z][a-z0-9+.-]*:\/\//i.test(text)) {
+      if (s3Location(text) !== undefined) return ok(text.replace(/\/$/, ''));
+      return bad(text.startsWith('s3://') ? 'is no name of a bucket and a prefix' : 'is neither a folder nor s3://');
+    }
+    return filePath.parse(text);
+  },
 };
 
 // ---- network ---------------------------------------------------------------------------------------------------------

@@ -340,7 +340,14 @@ function parseValues(command: CommandName, key: SettingKey, source: Source, prob
   const values = written.flatMap((value) => {
     const parsed = codec.parse(value);
     if (parsed.ok) return [parsed.value];
-    problems.push({ object: source.object, key: source.key, value, wrong: parsed.wrong, accepted: codec.accepted });
+    const shown = codec.shown?.(value) ?? value;
+    problems.push({
+      object: source.object,
+      key: source.key,
+      value: shown,
+      wrong: parsed.wrong,
+      accepted: codec.accepted,
+    });
     return [];
   });
   return repeatable ? [...new Set(values)] : values.at(-1);

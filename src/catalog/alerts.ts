@@ -197,6 +197,16 @@ export const alertRows = {
     description:
       '{{ $value | humanizePercentage }} of the answers in {{ $labels.namespace }} are 5xx, so verifiers may not get keys. 503 means no key yet: ask /readyz?verbose. For 500 look for "request failed" in the logs.',
   },
+  PodpassPublishFailing: {
+    service: 'discovery',
+    severity: 'warning',
+    for: '10m',
+    expr: () =>
+      `sum by (namespace, pod, target) (increase(${metric('podpass_publish_total', 'result="failed"')}[5m])) > 0`,
+    summary: 'A copy of the documents cannot be brought up to date.',
+    description:
+      'Verifiers that read the copy miss new keys. Look for "publishing failed" in the log of the Pod {{ $labels.namespace }}/{{ $labels.pod }}: it names the place, of the kind {{ $labels.target }}, and the reason.',
+  },
   PodpassCertificateRenewalLate: {
     service: 'both',
     severity: 'warning',

@@ -51,7 +51,7 @@ export const commandRows = {
     modes: { of: 'tlsMode', values: { files: { needs: ['tlsCert', 'tlsKey'] }, managed: { takes: managedTls } } },
   },
   discovery: {
-    summary: 'serves the documents of an issuer, or of several',
+    summary: 'serves the documents of an issuer, or of several, and keeps copies of them up to date',
     about:
       "Serves <issuer>/.well-known/openid-configuration and the JWK Set of the API server's public signing keys, so that anyone can verify its tokens. With issuers in the config file, the same for each of them.",
     settings: [
@@ -69,7 +69,7 @@ export const commandRows = {
         'port',
       ] as const),
       ...(['tlsCert', 'tlsKey', 'metricsPort', 'cacheMaxAge', 'allowHttpIssuer', 'allowPrivateKeys'] as const),
-      ...(['state', 'shutdownDelay', 'logLevel'] as const),
+      ...(['publishTo', 's3Endpoint', 'state', 'shutdownDelay', 'logLevel'] as const),
       ...always,
     ],
     issuers: {
@@ -116,6 +116,18 @@ export const commandRows = {
       ...always,
     ],
     issuers: { whole: ['state', 'signingKid', 'rotatedAt', 'output', ...always] },
+  },
+  publish: {
+    summary: "writes an issuer's documents to folders and buckets, once",
+    about:
+      'Writes what discovery would serve, the JWK Set first, where something has changed. A key that cannot be published is named on standard error; the good ones are written, and the exit code is 1.',
+    settings: [
+      ...(['to', 'output', 'issuer', 'keySource', 'kubeconfig', 'context', 'keys', 'jwksUrl', 'revoke'] as const),
+      ...(['cacheMaxAge', 'allowShrink', 'verifyPublic', 'ca', 's3Endpoint', 'namespace'] as const),
+      ...(['allowHttpIssuer', 'allowPrivateKeys'] as const),
+      ...always,
+    ],
+    issuers: { whole: ['output', 'verifyPublic', 'ca', 'namespace', ...always] },
   },
   verify: {
     summary: 'verifies a token as an outsider would, from the issuer URL alone',

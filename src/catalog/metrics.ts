@@ -105,6 +105,12 @@ export const metricRows = {
     help: 'Requests by path under the issuer and status; every path that is not served is `other`.',
     labels: { path: [...documentPaths, 'other'], code: STATUS_CODES },
   },
+  podpass_publish_total: {
+    type: 'counter',
+    service: 'discovery',
+    help: 'Copies brought up to date, by kind of target: written, unchanged as there was nothing to do, or failed and to be tried again.',
+    labels: { target: ['folder', 's3'], result: ['written', 'unchanged', 'failed'] },
+  },
 } as const satisfies Record<string, MetricRow>;
 
 export type MetricName = keyof typeof metricRows;

@@ -71,7 +71,10 @@ export const settingRows = {
   tlsKey: row(codec.filePath, { help: 'its private key (PEM); read again when it changes' }),
   namespace: row(codec.dnsLabel, {
     help: "the namespace of the Secret and the Service; without it the Pod's own, else the kubeconfig context's, else podpass",
-    helps: { manifests: 'the namespace to install into; without it podpass' },
+    helps: {
+      manifests: 'the namespace to install into; without it podpass',
+      publish: 'the namespace of the ConfigMap; without it none',
+    },
   }),
   tlsSecret: row(codec.objectName, { help: 'the Secret that keeps the CA', default: 'podpass-webhook-tls' }),
   tlsService: row(codec.dnsLabel, {
@@ -265,12 +268,33 @@ export const settingRows = {
   }),
   file: row(codec.filePath, { help: 'the file to read, - for standard input', short: 'f', flagOnly: true }),
   output: row(codec.choice('yaml', 'json', 'patch', 'diff'), {
-    codecs: { keys: codec.choice('text', 'json') },
+    codecs: { keys: codec.choice('text', 'json'), publish: codec.choice('none', 'configmap', 'gcp-jwks') },
     help: 'what to print',
+    helps: {
+      publish:
+        'what to print: a ConfigMap with both documents, or the JWK Set as Google Cloud takes it for a workload identity provider',
+    },
     short: 'o',
     default: 'yaml',
-    defaults: { keys: 'text' },
+    defaults: { keys: 'text', publish: 'none' },
     flagOnly: true,
+  }),
+  to: row(codec.publishTarget, { help: 'where to write the documents, which stands for the issuer', repeatable: true }),
+  publishTo: row(codec.publishTarget, {
+    help: 'where to keep a copy of the documents, which stands for the issuer',
+    repeatable: true,
+  }),
+  s3Endpoint: row(codec.webUrl, {
+    help: "the URL of an S3 that is not Amazon's; without it $AWS_ENDPOINT_URL",
+    otherVariable: 'AWS_ENDPOINT_URL',
+  }),
+  allowShrink: row(codec.flag, {
+    help: 'drops published keys that no source has any more',
+    default: 'false',
+  }),
+  verifyPublic: row(codec.flag, {
+    help: 'reads the documents from the issuer afterwards, without credentials; exit code 1 if they are not as published',
+    default: 'false',
   }),
   audience: row(codec.audience, { help: 'the audience that the token must have' }),
   ca: row(codec.filePath, { help: 'CA certificates (PEM) to trust beside those that Node trusts' }),

@@ -5,12 +5,16 @@ import { firstSignal, shutDown } from '../runtime/lifecycle.ts';
 import { createLogger } from '../runtime/logger.ts';
 import { createMetrics } from '../runtime/metrics.ts';
 import { readPair } from '../runtime/tls-files.ts';
+import { createCopies } from './copies.ts';
 import { openIssuers } from './key-sources.ts';
 import { openState } from './key-state.ts';
 import type { Terminal } from './terminal.ts';
 import { followPair, tlsFilesOf } from './tls.ts';
 
 type Settings = CommandSettings<'discovery'>;
+
+/** What a copy that is being written has to end; other replicas go on meanwhile. */
+const COPY_GRACE_MS = 5_000;
 
 export async function runDiscovery(
   settings: Settings,
@@ -25,8 +29,15 @@ export async function runDiscovery(
   const pair = tls && (await readPair(tls.cert, tls.key));
   const { issuers, close } = openIssuers(all, terminal);
   const state = openState(settings, terminal);
+  const copies = await Promise.all(
+    issuers.map(({ owner }, index) => createCopies(all[index] ?? settings, owner, terminal, metrics, log)),
+  );
   const service = await startDiscovery({
-    issuers: issuers.map((issuer, index) => ({ ...issuer, ...timesOf(all[index] ?? settings) })),
+    issuers: issuers.map((issuer, index) => ({
+      ...issuer,
+      ...timesOf(all[index] ?? settings),
+      onChange: (documents) => copies[index]?.publish(documents),
+    })),
     keyStates: state && createKeyStateStore(state.place, Date.now, log),
     clock: Date.now,
     address: settings.bindAddress,
@@ -39,7 +50,11 @@ export async function runDiscovery(
   log.info({ address: settings.bindAddress, port: service.port, metricsPort: service.metricsPort }, 'listening');
   const files = tls && pair && followPair(tls, pair, service, metrics, log);
 
-  await shutDown(service, await signal, settings.shutdownDelay, log);
+  const received = await signal;
+  await Promise.all([
+    shutDown(service, received, settings.shutdownDelay, log),
+    ...copies.map((each) => each?.stop(COPY_GRACE_MS)),
+  ]);
   files?.stop();
   close();
   state?.close();

@@ -3,6 +3,7 @@ import { createClusterSource } from '../../discovery/key-source/cluster.ts';
 import { createFilesSource } from '../../discovery/key-source/files.ts';
 import type { KeySource } from '../../discovery/key-source/key-source.ts';
 import { createUrlSource } from '../../discovery/key-source/url.ts';
+import { clusterOwner } from '../../discovery/publish/cluster-owner.ts';
 import type { CommandSettings } from '../catalog/commands.ts';
 import { Failure, messageOf } from '../fault.ts';
 import { keySourcesOf } from '../issuers.ts';
@@ -18,6 +19,8 @@ type Settings = Pick<
 export interface NamedIssuer {
   readonly issuer: string | ((signal: AbortSignal) => Promise<string>);
   readonly sources: readonly KeySource[];
+  /** Who may publish it: the cluster that gives the keys, else whoever has the issuer. */
+  readonly owner: (issuer: string, signal: AbortSignal) => Promise<string>;
 }
 
 /**
@@ -60,6 +63,7 @@ function named(settings: Settings, client: () => KubeClient): NamedIssuer {
   const kinds = keySourcesOf(settings);
   const { get } = kinds.includes('cluster') ? client() : { get: noCluster };
   return {
+    owner: async (name, signal) => (kinds.includes('cluster') ? clusterOwner(get, signal) : name),
     issuer: issuer ?? ((signal) => discoveredIssuer(get, allowHttpIssuer, signal)),
     sources: kinds.map((kind) => {
       if (kind === 'cluster') return createClusterSource(get);

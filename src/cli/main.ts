@@ -20,6 +20,7 @@ const commands: { readonly [C in CommandName]: () => Promise<Run<C>> } = {
   mutate: async () => (await import('./mutate.ts')).runMutate,
   jwks: async () => (await import('./jwks.ts')).runJwks,
   keys: async () => (await import('./keys.ts')).runKeys,
+  publish: async () => (await import('./publish.ts')).runPublish,
   verify: async () => (await import('./verify.ts')).runVerify,
   manifests: async () => (await import('./manifests.ts')).runManifests,
 };

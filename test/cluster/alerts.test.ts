@@ -67,6 +67,8 @@ const HEALTHY: Series = {
   [discovery('podpass_keys', 'state="refused"')]: '0x120',
   [discovery('podpass_key_source_last_success_timestamp_seconds')]: '0+60x120',
   [discovery('podpass_key_source_poll_interval_seconds')]: '60x120',
+  [discovery('podpass_publish_total', 'target="s3",result="unchanged"')]: '0+1x120',
+  [discovery('podpass_publish_total', 'target="s3",result="failed"')]: '0x120',
   // Without TLS.
   [discovery(notBefore)]: '0x120',
   [discovery(expiry)]: '0x120',
@@ -123,6 +125,18 @@ const cases: { readonly [A in AlertName]: readonly Case[] } = {
         [failOpen('podpass.example.com')]: '0+10x120',
         [failOpen('x.podpassxdev')]: '0+10x120',
       },
+    },
+  ],
+  PodpassPublishFailing: [
+    {
+      what: 'each try of a copy fails',
+      series: { [discovery('podpass_publish_total', 'target="s3",result="failed"')]: '0x60 3+3x60' },
+      silent: 69,
+      fires: 73,
+    },
+    {
+      what: 'one try fails, and the next does not',
+      series: { [discovery('podpass_publish_total', 'target="s3",result="failed"')]: '0x60 1x60' },
     },
   ],
   PodpassAdmissionErrors: [

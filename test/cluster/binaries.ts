@@ -1,5 +1,5 @@
 /**
- * Finds or builds what the cluster tests run: kube-apiserver, etcd, the Go verifier, Kustomize, Helm and promtool.
+ * Finds or builds what the cluster tests run: kube-apiserver, etcd, the Go verifier, Kustomize, Helm, promtool and MinIO.
  *
  * Ready binaries in KUBEBUILDER_ASSETS win. Otherwise test/go is built once into a cache outside the
  * checkout, so that a fresh clone of the same versions starts at once.
@@ -28,6 +28,8 @@ export interface Binaries {
   promtool: string;
   /** The folder with the CRDs of the Prometheus operator. */
   operatorCrds: string;
+  /** An object storage that speaks S3 and STS. */
+  minio: string;
 }
 export type ControlPlaneBinaries = Binaries | { ok: false; reason: string };
 
@@ -55,7 +57,11 @@ export async function controlPlaneBinaries(log: Log = toStderr): Promise<Control
     const go = await goRelease();
     const servers = assets ?? (await buildControlPlane(go, log));
     const tools = { ...(await buildManifestTools(go, log)), ...(await buildPrometheusTools(go, log)) };
-    const programs = { verify: await buildVerifier(go, log), jsonPatch: await buildJsonPatch(go, log) };
+    const programs = {
+      verify: await buildVerifier(go, log),
+      jsonPatch: await buildJsonPatch(go, log),
+      minio: await buildMinio(go, log),
+    };
     return { ok: true, ...servers, ...programs, ...tools };
   } catch (error) {
     if (error instanceof Unavailable) return { ok: false, reason: error.message };
@@ -182,6 +188,14 @@ async function buildPrometheusTools(go: GoRelease, log: Log): Promise<{ promtool
   }
   const operatorCrds = join(downloaded.Dir, 'example/prometheus-operator-crd');
   return { promtool: join(folder, 'promtool'), operatorCrds };
+}
+
+async function buildMinio(go: GoRelease, log: Log): Promise<string> {
+  const module = join(moduleFolder, 'minio');
+  const tools = { ...go, ...(await moduleFiles(module)) };
+  const target = { name: 'minio', source: 'github.com/minio/minio', ldflags: '-s -w' };
+  const hint = 'first run only, about 8 minutes on 2 cores';
+  return join(await cachedBuild('minio', tools, log, hint, [target], '', module), 'minio');
 }
 
 interface Target {

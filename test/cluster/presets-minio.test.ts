@@ -1,12 +1,12 @@
 /** The preset aws with a real MinIO in the place of AWS: it verifies tokens and signatures, and keeps the objects. */
 import { randomBytes } from 'node:crypto';
-import { afterAll, beforeAll, expect, it, type TestContext } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import { testCa } from './podpass.ts';
 import type { SimulatedContainer } from './sdks/container.ts';
-import { Minio, minioProgram } from './sdks/minio.ts';
+import { Minio } from './sdks/minio.ts';
 import { type Sdk, sdk } from './sdks/packages.ts';
 import { TestBed } from './sdks/test-bed.ts';
-import { describeCluster } from './suite.ts';
+import { clusterBinaries, describeCluster } from './suite.ts';
 
 const REGION = 'eu-central-1';
 const AUDIENCE = 'minio';
@@ -15,31 +15,23 @@ describeCluster('MinIO and Pods of the preset aws', () => {
   let bed: TestBed;
   let javaScript: Sdk;
   let boto3: Sdk;
-  let minio: Minio | { reason: string };
+  let minio: Minio;
 
   beforeAll(async () => {
-    const program = await minioProgram();
-    if ('reason' in program) {
-      if (process.env.CI && process.env.CI !== 'false') throw new Error(`MinIO cannot run: ${program.reason}`);
-      process.stderr.write(`cluster tests: SKIPPED: MinIO: ${program.reason}\n`);
-      minio = program;
-      return;
-    }
     [javaScript, boto3] = [await sdk('aws-sdk.mjs'), await sdk('aws-boto3.py')];
     bed = await TestBed.start(['--presets', 'aws', '--aws-default-region', REGION, '--aws-token-audience', AUDIENCE]);
     // It reads the issuer's documents when it starts.
-    minio = await Minio.start(program.program, {
+    minio = await Minio.start(clusterBinaries().minio, {
       ...{ ca: testCa(), issuer: bed.issuer.url, audience: AUDIENCE, region: REGION, rolePolicy: 'readwrite' },
     });
-  }, 1_800_000);
+  }, 300_000);
   afterAll(async () => {
-    if (minio !== undefined && !('reason' in minio)) await minio.stop();
+    await minio?.stop();
     await bed?.stop();
   });
 
   /** A container that says, as a user would, where MinIO is; the role is the one that MinIO printed. */
-  async function enter(context: TestContext, name: string, account: object = {}): Promise<SimulatedContainer> {
-    if ('reason' in minio) return context.skip(minio.reason);
+  async function enter(name: string, account: object = {}): Promise<SimulatedContainer> {
     const env = [{ name: 'AWS_ENDPOINT_URL', value: minio.url }];
     const annotations = { 'eks.amazonaws.com/role-arn': minio.role, ...account };
     const container = await bed.enter(await bed.createPod(name, annotations, [{ name: 'app', env }]));
@@ -49,7 +41,7 @@ describeCluster('MinIO and Pods of the preset aws', () => {
   const cas = () => ({ NODE_EXTRA_CA_CERTS: bed.issuer.caFile, AWS_CA_BUNDLE: bed.issuer.caFile });
 
   it('gives a role for tokens, with which buckets are written and listed', async (context) => {
-    const container = await enter(context, 'with-bucket');
+    const container = await enter('with-bucket');
     const bucket = `bucket-${randomBytes(4).toString('hex')}`;
     const written = await javaScript.run(context, container, ['write', bucket, 'reports/today'], cas());
     expect(written).toEqual({ ok: true });
@@ -59,7 +51,7 @@ describeCluster('MinIO and Pods of the preset aws', () => {
   });
 
   it('gives none for a token of another audience', async (context) => {
-    const container = await enter(context, 'with-audience', { 'eks.amazonaws.com/audience': 'other' });
+    const container = await enter('with-audience', { 'eks.amazonaws.com/audience': 'other' });
     const refused = { ok: false, error: expect.stringMatching(/must match configured OpenID Client ID/) };
     expect(await javaScript.run(context, container, ['token-file'], cas())).toEqual(refused);
     expect(await boto3.run(context, container, ['credentials'], cas())).toEqual(refused);

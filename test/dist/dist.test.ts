@@ -1,7 +1,8 @@
 import { execFile } from 'node:child_process';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { cp, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
@@ -30,6 +31,28 @@ test('every command of the overview has help', async () => {
   const names = [...stdout.matchAll(/^ {2}(\w+) {2,}/gm)].map(([, name = '']) => name);
   expect(names).toContain('webhook');
   for (const name of names) expect((await podpass(name, '--help')).stdout).toContain(`Usage: podpass ${name}`);
+});
+
+test('the AWS SDK is loaded only with a bucket to publish to', () => {
+  const parts = readdirSync(join(root, 'dist', 'parts')).filter((name) => name.endsWith('.js'));
+  const sdk = parts.filter((name) => name.startsWith('s3-'));
+  expect(sdk).toHaveLength(1);
+  expect(statSync(join(root, 'dist', 'parts', sdk[0] ?? '')).size).toBeGreaterThan(200_000);
+  const loaded = (file: string, seen = new Set<string>()): Set<string> => {
+    if (seen.has(file)) return seen;
+    seen.add(file);
+    // A dynamic import has a parenthesis.
+    for (const [, path = ''] of readFileSync(file, 'utf8').matchAll(/(?:from|import)"(\.[^"]+\.js)"/g)) {
+      loaded(join(dirname(file), path), seen);
+    }
+    return seen;
+  };
+  for (const command of ['discovery-', 'publish-']) {
+    const part = parts.find((name) => name.startsWith(command)) ?? '';
+    const files = [...loaded(join(root, 'dist', 'parts', part))];
+    expect(files.length).toBeGreaterThan(2);
+    expect(files.filter((file) => file.includes('/s3-'))).toEqual([]);
+  }
 });
 
 test('the demo walks through, and leaves nothing behind', async () => {

@@ -128,6 +128,7 @@ describe('settings', () => {
       const samples = [
         'files',
         'json',
+        'configmap',
         'true',
         '1',
         '10m',

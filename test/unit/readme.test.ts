@@ -51,7 +51,13 @@ test('the Pod of the README is admitted without a warning, and changed as the RE
 
 test('the tables of the README name every flag in the text around them', () => {
   const flags = new Set([...readme.matchAll(/`(--[a-z-]+)/g)].map(([, flag]) => flag));
-  const foreign = ['--service-account-issuer', '--service-account-max-token-expiration', '--version', '--help'];
+  const foreign = [
+    '--service-account-issuer',
+    '--service-account-max-token-expiration',
+    '--version',
+    '--help',
+    '--jwk-json-path',
+  ];
   const tables = readme.slice(readme.indexOf('<!-- generated: settings -->'), readme.indexOf('## Metrics'));
   for (const flag of flags)
     if (!foreign.includes(flag ?? '') && flag !== '--config') expect(tables).toContain(`${flag}`);

@@ -89,6 +89,11 @@ const panels: readonly Panel[] = [
     unit: 'reqps',
     queries: { '{{code}}': perSecond('code', 'podpass_http_requests_total') },
   },
+  {
+    title: 'Copies, by target and result',
+    unit: 'short',
+    queries: { '{{target}} {{result}}': 'sum by (target, result) (increase(podpass_publish_total[10m]))' },
+  },
 ];
 
 const [WIDTH, HEIGHT, COLUMNS] = [8, 7, 3];

@@ -5,26 +5,8 @@ import { get } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { METADATA_PATH } from '../../../src/issuer-paths.ts';
-import { cachedBuild, goRelease, moduleFiles, moduleFolder, Unavailable } from '../binaries.ts';
-import type { Missing } from '../cached-install.ts';
 import type { TestCa } from '../podpass.ts';
 import { freePort, Guardian, Server } from '../servers.ts';
-
-const module = join(moduleFolder, 'minio');
-const log = (line: string) => process.stderr.write(`cluster tests: ${line}\n`);
-
-/** Builds it at the first use. */
-export async function minioProgram(): Promise<{ program: string } | Missing> {
-  try {
-    const go = { ...(await goRelease()), ...(await moduleFiles(module)) };
-    const target = { name: 'minio', source: 'github.com/minio/minio', ldflags: '-s -w' };
-    const hint = 'first run only, about 7 minutes on 2 cores';
-    return { program: join(await cachedBuild('minio', go, log, hint, [target], '', module), 'minio') };
-  } catch (error) {
-    if (error instanceof Unavailable) return { reason: error.message };
-    throw error;
-  }
-}
 
 export interface MinioOptions {
   ca: TestCa;
