@@ -21,6 +21,7 @@ const commands: { readonly [C in CommandName]: () => Promise<Run<C>> } = {
   jwks: async () => (await import('./jwks.ts')).runJwks,
   keys: async () => (await import('./keys.ts')).runKeys,
   verify: async () => (await import('./verify.ts')).runVerify,
+  doctor: async () => (await import('./doctor.ts')).runDoctor,
   manifests: async () => (await import('./manifests.ts')).runManifests,
 };
 
