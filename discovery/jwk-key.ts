@@ -11,7 +11,7 @@ import {
 } from './public-key.ts';
 
 /** The members that hold secrets: RFC 7518 sections 6.2.2, 6.3.2 and 6.4.1. */
-const PRIVATE_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k'];
+export const PRIVATE_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k'];
 /** External signers may choose any ID of up to this length (k8s.io/externaljwt, PublicKey.key_id). */
 const MAX_KID_LENGTH = 1024;
 

@@ -37,6 +37,11 @@ export const checks: { readonly [C in CommandName]?: (settings: Parsed<C>) => Pr
     if (issuer === undefined || !isUnsafeIssuer(issuer)) return [];
     return [{ object: 'podpass verify', key: '--issuer', value: issuer, wrong: 'is not https', accepted: HTTPS_URL }];
   },
+  doctor({ issuer, kubeconfig }) {
+    if (issuer !== undefined || kubeconfig !== undefined) return [];
+    const accepted = 'an issuer to look at from outside, or a cluster (--kubeconfig), or both';
+    return [{ object: 'podpass doctor', key: '--issuer', wrong: 'is missing', accepted }];
+  },
   jwks({ keys = [], kubeconfig }) {
     if (keys.length === 0 || kubeconfig === undefined) return [];
     const wrong = 'stands beside --keys';

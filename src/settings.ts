@@ -72,7 +72,7 @@ export function parseSettings<C extends CommandName>(command: C, input: Settings
   const issuers: readonly object[] =
     row.issuers === undefined ? [settings] : issuersOf(command, settings, file, given, problems);
   const argument = readArgument(command, row, positionals, problems);
-  if (problems.length > 0 && !help) return { ok: false, problems };
+  if (problems.length > 0 && !help) return { ok: false, problems: problems.map((each) => hideSecret(row, each)) };
   return {
     ok: true,
     settings: settings as CommandSettings<C>,
@@ -83,6 +83,13 @@ export function parseSettings<C extends CommandName>(command: C, input: Settings
 }
 
 const rowOf = (key: SettingKey): SettingRow => settingRows[key];
+
+function hideSecret(row: CommandRow, problem: Problem): Problem {
+  const names = (key: SettingKey) => [key, flagOf(key), variableOf(key)];
+  const secret = row.settings.some((key) => rowOf(key).secret && names(key).includes(problem.key));
+  const { value: _, ...rest } = problem;
+  return secret ? rest : problem;
+}
 
 // ---- sources ---------------------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { dirname } from 'node:path';
 import { annotationRows } from '../src/catalog/annotations.ts';
 import { type CommandName, type CommandRow, commandRows } from '../src/catalog/commands.ts';
+import { findingRows } from '../src/catalog/findings.ts';
 import { type MetricRow, metricRows } from '../src/catalog/metrics.ts';
 import { AWS_LABEL_PREFIX, AZURE_PREFIX, type PresetRow, presetNames, presetRows } from '../src/catalog/presets.ts';
 import { codecOf, flagOf, type SettingKey, type SettingRow, settingRows, variableOf } from '../src/catalog/settings.ts';
@@ -60,6 +61,11 @@ const parts: Readonly<Record<string, () => string>> = {
     ),
   settings: () =>
     names.map((name) => `#### \`podpass ${name}\`\n\n${settingsTable(name, commandRows[name])}`).join('\n\n'),
+  findings: () =>
+    table(
+      ['code', 'about', 'meaning'],
+      Object.entries(findingRows).map(([name, row]) => [code(name), row.about, row.meaning]),
+    ),
   metrics: () =>
     table(
       ['metric', 'type', 'of', 'labels', 'meaning'],

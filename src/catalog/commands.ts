@@ -136,6 +136,12 @@ export const commandRows = {
     settings: ['issuer', 'audience', 'ca', ...always],
     required: ['issuer', 'audience'],
   },
+  doctor: {
+    summary: 'checks a live installation from inside and from outside, and explains what it finds',
+    about:
+      'Fetches what an issuer has public as an outsider does, without credentials. With --kubeconfig it also looks into the cluster, asks for a token, verifies it from outside, and creates a Pod as a dry run; it changes nothing. Exit code 1 if there are errors.',
+    settings: ['issuer', 'token', 'audience', 'ca', 'kubeconfig', 'target', 'output', ...always],
+  },
   manifests: {
     summary: "prints the installation's YAML",
     about:

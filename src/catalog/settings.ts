@@ -1,6 +1,7 @@
 import type { Codec } from '../codec.ts';
 import * as codec from '../codec.ts';
 import { presetNames } from './presets.ts';
+import { targetNames } from './targets.ts';
 
 /**
  * Every setting a user can make: one row each. The parser, the types of the parsed settings, `--help` and the README's
@@ -32,6 +33,8 @@ export interface SettingRow<T = unknown> {
   readonly short?: string;
   /** Only on the command line. */
   readonly flagOnly?: true;
+  /** Never repeated in a message. */
+  readonly secret?: true;
 }
 
 const row = <T, const R extends Omit<SettingRow<T>, 'codec'>>(
@@ -50,6 +53,7 @@ export const settingRows = {
   kubeconfig: row(codec.filePath, {
     help: 'the cluster; without it: in-cluster, then $KUBECONFIG, then the file in the home folder',
     helps: {
+      doctor: 'the cluster to look into; without it only what is seen from outside is checked',
       mutate: 'the cluster in which to look up ServiceAccounts and reserved audiences; without it none is asked',
     },
   }),
@@ -220,7 +224,10 @@ export const settingRows = {
   }),
   issuer: row(codec.issuerUrl, {
     help: 'the issuer, byte for byte as in the "iss" of the tokens',
-    helps: { manifests: 'the issuer that discovery serves; without it, it asks the cluster when it starts' },
+    helps: {
+      doctor: "the issuer to check, byte for byte as verifiers have it; without it the cluster's own",
+      manifests: 'the issuer that discovery serves; without it, it asks the cluster when it starts',
+    },
   }),
   keySource: row(codec.choice('cluster', 'files', 'url'), {
     help: 'where keys come from; without it: each that --kubeconfig, --keys and --jwks-url imply, else cluster',
@@ -268,7 +275,11 @@ export const settingRows = {
   }),
   file: row(codec.filePath, { help: 'the file to read, - for standard input', short: 'f', flagOnly: true }),
   output: row(codec.choice('yaml', 'json', 'patch', 'diff'), {
-    codecs: { keys: codec.choice('text', 'json'), publish: codec.choice('none', 'configmap', 'gcp-jwks') },
+    codecs: {
+      keys: codec.choice('text', 'json'),
+      publish: codec.choice('none', 'configmap', 'gcp-jwks'),
+      doctor: codec.choice('text', 'json'),
+    },
     help: 'what to print',
     helps: {
       publish:
@@ -276,7 +287,7 @@ export const settingRows = {
     },
     short: 'o',
     default: 'yaml',
-    defaults: { keys: 'text', publish: 'none' },
+    defaults: { keys: 'text', publish: 'none', doctor: 'text' },
     flagOnly: true,
   }),
   to: row(codec.publishTarget, { help: 'where to write the documents, which stands for the issuer', repeatable: true }),
@@ -296,6 +307,15 @@ export const settingRows = {
     help: 'reads the documents from the issuer afterwards, without credentials; exit code 1 if they are not as published',
     default: 'false',
   }),
+  token: row(codec.text, { help: 'a token to judge, or - for standard input', secret: true }),
+  target: row(
+    { ...codec.choice(...targetNames), metavar: 'NAME' },
+    {
+      help: `a verifier that must be content: what breaks it is an error, and the rules of others are left out; one of ${targetNames.join(', ')}`,
+      repeatable: true,
+      flagOnly: true,
+    },
+  ),
   audience: row(codec.audience, { help: 'the audience that the token must have' }),
   ca: row(codec.filePath, { help: 'CA certificates (PEM) to trust beside those that Node trusts' }),
   image: row(codec.image, {

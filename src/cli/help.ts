@@ -73,7 +73,7 @@ export function describeSetting(command: CommandName, key: SettingKey): string {
   return notes.length === 0 ? help : `${help} (${notes.join(', ')})`;
 }
 
-function wrap(text: string, width: number): string[] {
+export function wrap(text: string, width: number): string[] {
   const lines = [''];
   for (const word of text.split(' ')) {
     const line = lines.at(-1) ?? '';

@@ -22,6 +22,7 @@ const commands: { readonly [C in CommandName]: () => Promise<Run<C>> } = {
   keys: async () => (await import('./keys.ts')).runKeys,
   publish: async () => (await import('./publish.ts')).runPublish,
   verify: async () => (await import('./verify.ts')).runVerify,
+  doctor: async () => (await import('./doctor.ts')).runDoctor,
   manifests: async () => (await import('./manifests.ts')).runManifests,
 };
 

@@ -28,7 +28,7 @@ export async function runVerify(
 }
 
 /** What Kubernetes signs with (kubernetes/pkg/serviceaccount/jwt.go), external signers included. */
-const ALGORITHMS = ['RS256', 'ES256', 'ES384', 'ES512'];
+export const ALGORITHMS = ['RS256', 'ES256', 'ES384', 'ES512'];
 
 export interface Expectation {
   readonly issuer: string;
