@@ -8,6 +8,9 @@ type Parsed<C extends CommandName> = Partial<CommandSettings<C>>;
 
 export const HTTPS_URL = 'an https URL; http on loopback';
 
+/** Applied with an installation they would get its Pod Security, and with its removal they would be deleted. */
+const SHARED_NAMESPACES = ['default', 'kube-system', 'kube-public', 'kube-node-lease'];
+
 /** Settings that are right by themselves and wrong together, by command. */
 export const checks: { readonly [C in CommandName]?: (settings: Parsed<C>) => Problem[] } = {
   discovery({ tlsCert, tlsKey }) {
@@ -36,6 +39,17 @@ export const checks: { readonly [C in CommandName]?: (settings: Parsed<C>) => Pr
   verify({ issuer }) {
     if (issuer === undefined || !isUnsafeIssuer(issuer)) return [];
     return [{ object: 'podpass verify', key: '--issuer', value: issuer, wrong: 'is not https', accepted: HTTPS_URL }];
+  },
+  manifests({ namespace, issuer }) {
+    const object = 'podpass manifests';
+    const problems: Problem[] = [];
+    if (namespace !== undefined && SHARED_NAMESPACES.includes(namespace)) {
+      const accepted = 'a namespace of its own, as the Namespace is one of the objects';
+      problems.push({ object, key: '--namespace', value: namespace, wrong: 'belongs to the cluster', accepted });
+    }
+    if (issuer !== undefined && isUnsafeIssuer(issuer))
+      problems.push({ object, key: '--issuer', value: issuer, wrong: 'is not https', accepted: HTTPS_URL });
+    return problems;
   },
   doctor({ issuer, kubeconfig }) {
     if (issuer !== undefined || kubeconfig !== undefined) return [];

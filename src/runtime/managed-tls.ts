@@ -229,6 +229,11 @@ export function createManagedTls(options: ManagedTlsOptions): ManagedTls {
     const authorities = [...created, ...keep];
     const answer = await write(before, writeSecretData(authorities));
     const stored = answer.status === 200 || answer.status === 201;
+    if (before === undefined && answer.status === 403) {
+      throw new Error(
+        `Secret ${namespace}/${options.secret} does not exist, and there is no right to create it; apply the manifests again`,
+      );
+    }
     if (!stored && answer.status !== 409) throw refusal('writing', `Secret ${namespace}/${options.secret}`, answer);
     if (stored) {
       const fields = { reason: renew ?? 'repaired', authorities: authorities.map(({ fingerprint }) => fingerprint) };

@@ -354,6 +354,14 @@ describe('flags', () => {
     ]);
   });
 
+  test('of an installation take no namespace of the cluster, and no issuer that discovery would refuse', () => {
+    expect(problems('manifests', ['--namespace', 'kube-system', '--issuer', 'http://a.example'])).toEqual([
+      expect.stringContaining('--namespace: "kube-system" belongs to the cluster'),
+      expect.stringContaining('--issuer: "http://a.example" is not https'),
+    ]);
+    expect(problems('manifests', ['--namespace', 'identity', '--issuer', 'http://127.0.0.1:8080'])).toEqual([]);
+  });
+
   test('of key sources may also be separated by commas', () => {
     for (const argv of [
       ['--key-source', 'cluster,files'],
