@@ -33,8 +33,9 @@ interface Texts {
 }
 
 async function readTexts(certFile: string, keyFile: string): Promise<Texts> {
-  const [cert = '', key = ''] = await Promise.all((await sameVersion(certFile, keyFile)).map(readText));
-  return { cert, key };
+  const [certPath = '', keyPath = ''] = await sameVersion(certFile, keyFile);
+  // One after the other, so that of two missing files always the same one is named.
+  return { cert: await readText(certPath), key: await readText(keyPath) };
 }
 
 /** A mounted Secret switches all its files at once through the link `..data`: both are then read from one version of it. */
