@@ -1,6 +1,7 @@
 /** A control plane with podpass in it, for trials by hand: `npm run cluster`. Ctrl-C takes everything down. */
 import { writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { runByHand, say } from '../by-hand.ts';
 import { controlPlaneBinaries } from './binaries.ts';
 import { startControlPlane } from './control-plane.ts';
 import { register, startDiscovery, startWebhook } from './podpass.ts';
@@ -36,8 +37,6 @@ async function keep<T extends Stoppable>(starting: Promise<T>): Promise<T> {
 async function stopAll(): Promise<void> {
   for (const each of started.splice(0)) await each.stop();
 }
-
-const say = (line: string) => void process.stderr.write(`${line}\n`);
 
 async function start(): Promise<string> {
   const binaries = await controlPlaneBinaries(say);
@@ -83,27 +82,4 @@ The token in the eyes of an outsider:
 Ctrl-C takes everything down.`;
 }
 
-let ending = false;
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-  process.on(signal, () => {
-    if (ending) process.exit(1);
-    ending = true;
-    say('taking everything down');
-    void stopAll().then(
-      () => process.exit(0),
-      () => process.exit(1),
-    );
-  });
-}
-
-try {
-  console.log(await start());
-  // Nothing else keeps this process alive.
-  setInterval(() => undefined, 60_000);
-} catch (error) {
-  if (!ending) {
-    await stopAll();
-    say(error instanceof Error ? error.message : String(error));
-    process.exitCode = 1;
-  }
-}
+await runByHand(start, stopAll);

@@ -2,11 +2,13 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { runByHand, say } from '../by-hand.ts';
 import { Installed } from './installed.ts';
 import { findNodeParts } from './parts.ts';
 
-const say = (line: string) => void process.stderr.write(`${line}\n`);
 let installed: Installed | undefined;
+
+const stop = async () => installed?.stop();
 
 async function start(): Promise<string> {
   const folder = mkdtempSync(join(tmpdir(), 'podpass-image-'));
@@ -35,27 +37,4 @@ image       podpass:0.1.0 is on the node, and has a node to run scripts with: /u
 Ctrl-C takes everything down.`;
 }
 
-let ending = false;
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-  process.on(signal, () => {
-    if (ending) process.exit(1);
-    ending = true;
-    say('taking everything down');
-    void (installed?.stop() ?? Promise.resolve()).then(
-      () => process.exit(0),
-      () => process.exit(1),
-    );
-  });
-}
-
-try {
-  console.log(await start());
-  // Nothing else keeps this process alive.
-  setInterval(() => undefined, 60_000);
-} catch (error) {
-  if (!ending) {
-    await installed?.stop();
-    say(error instanceof Error ? error.message : String(error));
-    process.exitCode = 1;
-  }
-}
+await runByHand(start, stop);
