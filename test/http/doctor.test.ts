@@ -10,7 +10,7 @@ import { exportJWK, SignJWT } from 'jose';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { createServerCertificate } from '../../src/certificate.ts';
 import type { Finding } from '../../src/cli/doctor/rule.ts';
-import { main } from '../../src/cli/main.ts';
+import { runCommand } from '../run-command.ts';
 import { rsaKey, serverCertificate, testCa } from '../unit/tls-material.ts';
 
 /** podpass doctor against issuers on loopback that are broken, each in one way. */
@@ -77,21 +77,7 @@ async function serve({ certificate = good, plain, document, keys = [jwk], header
   return issuer;
 }
 
-async function run(argv: readonly string[], input = '') {
-  let [out, err] = ['', ''];
-  const code = await main(['doctor', ...argv], '0.0.0', {
-    env: {},
-    out: (text) => {
-      out += text;
-    },
-    err: (text) => {
-      err += text;
-    },
-    readInput: async () => Buffer.from(input),
-    colours: false,
-  });
-  return { code, out, err };
-}
+const run = (argv: readonly string[], input = '') => runCommand(['doctor', ...argv], { input });
 
 async function examine(issuer: string, argv: readonly string[] = ['--ca', caFile], input = '') {
   const { code, out, err } = await run(['--issuer', issuer, '-o', 'json', ...argv], input);

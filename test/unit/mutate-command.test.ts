@@ -4,38 +4,18 @@ import { join } from 'node:path';
 import jsonPatch, { type Operation } from 'fast-json-patch';
 import { afterAll, describe, expect, test } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
-import { main } from '../../src/cli/main.ts';
+import { type Ran, runCommand } from '../run-command.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'podpass-mutate-'));
 afterAll(() => rmSync(folder, { recursive: true }));
-
-interface Ran {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
 
 /** Runs `podpass mutate -f - …` on this input. */
 async function mutate(input: string, ...argv: string[]): Promise<Ran> {
   return podpass(['mutate', '-f', '-', ...argv], input);
 }
 
-async function podpass(argv: string[], input = '', env: Record<string, string> = {}): Promise<Ran> {
-  let out = '';
-  let err = '';
-  const code = await main(argv, '1.2.3', {
-    env,
-    out: (text) => {
-      out += text;
-    },
-    err: (text) => {
-      err += text;
-    },
-    readInput: async () => Buffer.from(input),
-    colours: false,
-  });
-  return { code, out, err };
-}
+const podpass = (argv: string[], input = '', env: Record<string, string> = {}) =>
+  runCommand(argv, { input, env, version: '1.2.3' });
 
 const SPEC = { containers: [{ name: 'web', image: 'example.com/web:1' }] };
 const ANNOTATED = { annotations: { 'podpass.dev/audiences': 'vault' } };

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { main } from '../../src/cli/main.ts';
+import { runCommand } from '../run-command.ts';
 import { ec, expectedKid, pem, rsa } from './key-material.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'podpass-publish-'));
@@ -31,21 +31,8 @@ function place(): string {
   return join(folder, `out-${places}`);
 }
 
-async function publish(argv: readonly string[], env: Record<string, string> = {}) {
-  const lines = { out: '', err: '' };
-  const code = await main(['publish', ...argv], '1.2.3', {
-    env,
-    out: (text) => {
-      lines.out += text;
-    },
-    err: (text) => {
-      lines.err += text;
-    },
-    readInput: async () => Buffer.of(),
-    colours: false,
-  });
-  return { code, ...lines };
-}
+const publish = (argv: readonly string[], env: Record<string, string> = {}) =>
+  runCommand(['publish', ...argv], { env, version: '1.2.3' });
 
 const kidsIn = (to: string): string[] =>
   (JSON.parse(readFileSync(join(to, 'openid/v1/jwks'), 'utf8')) as { keys: { kid: string }[] }).keys.map(

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
-import { main } from '../../src/cli/main.ts';
+import { runCommand } from '../run-command.ts';
 
 const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
 const blocks = [...readme.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)].map(([, language = '', text = '']) => ({
@@ -10,22 +10,7 @@ const blocks = [...readme.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)].map(([, lang
 }));
 const yaml = blocks.filter(({ language }) => language === 'yaml').map(({ text }) => text);
 
-async function podpass(argv: string[], input: string): Promise<{ code: number; out: string; err: string }> {
-  let out = '';
-  let err = '';
-  const code = await main(argv, '0.0.0', {
-    env: {},
-    out: (text) => {
-      out += text;
-    },
-    err: (text) => {
-      err += text;
-    },
-    readInput: async () => Buffer.from(input),
-    colours: false,
-  });
-  return { code, out, err };
-}
+const podpass = (argv: string[], input: string) => runCommand(argv, { input });
 
 test('every YAML block of the README is YAML', () => {
   expect(yaml.length).toBeGreaterThan(1);
