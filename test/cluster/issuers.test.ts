@@ -3,6 +3,7 @@ import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type ControlPlane, serviceAccountKeyPair, startControlPlane } from './control-plane.ts';
 import { kubeconfigOf, type Podpass, podpass, startDiscovery, testCa, until } from './podpass.ts';
@@ -119,6 +120,31 @@ describeCluster('several issuers', () => {
     const [ofBlue, ofGreen] = await Promise.all([token(blue), token(green)]);
     expect([await verify(ofBlue, '/blue'), await verify(ofGreen, '/green')]).toEqual([0, 0]);
     expect([await verify(ofBlue, '/green'), await verify(ofGreen, '/blue')]).toEqual([1, 1]);
+  });
+
+  it('that are not the one of the tokens are told, and served on', async () => {
+    // Old and new beside each other, as in a migration.
+    const samples = await discovery.metrics();
+    expect(samples.value('podpass_cluster_issuer_mismatch')).toBe(0);
+    expect(await verbose()).toContain(`[+]tokens of ${blue.url} ok`);
+
+    const name = `${issuer('/blue')}/`;
+    const wrong = await startDiscovery(blue, ['--issuer', name, '--poll-interval', '1s']);
+    try {
+      const mismatch = async () => (await wrong.metrics()).value('podpass_cluster_issuer_mismatch');
+      await until('the comparison', async () => (await mismatch()) === 1);
+      expect(await wrong.ready()).toBe(true);
+      const detail = `its tokens are from "${issuer('/blue')}", and the keys are served for "${name}": they differ in the slash at the end`;
+      const text = await (await fetch(`${wrong.statusUrl}/readyz?verbose`)).text();
+      expect(text).toContain(`[-]tokens of ${blue.url} failed, only a warning: ${detail}\nreadyz check passed`);
+      const served = JSON.parse((await get(`${wrong.url}/blue/openid/v1/jwks`)).text) as JwkSet;
+      expect(kids(served)).toEqual(await theirs(blue));
+      await sleep(2_500);
+      const told = wrong.logs().filter(({ msg }) => msg.startsWith('the tokens of the cluster'));
+      expect(told).toMatchObject([{ level: 'warn', clusterIssuer: issuer('/blue'), issuers: [name], detail }]);
+    } finally {
+      await wrong.stop();
+    }
   });
 
   it('of the web: one discovery reads another, and the API server itself where anyone may', async () => {
