@@ -174,6 +174,10 @@ describeCluster('several issuers', () => {
         return status === 200 ? kids(JSON.parse(text) as JwkSet) : status;
       };
       expect(await there('/chain')).toEqual(await theirs(green));
+      const unchanged = async () =>
+        (await discovery.metrics()).value('podpass_http_requests_total', { path: '/openid/v1/jwks', code: '304' });
+      await until('a reading that did not need to be sent', async () => (await unchanged()) > 0);
+      expect(await there('/chain')).toEqual(await theirs(green));
       expect(await there('/direct')).toEqual(await theirs(blue));
       expect(await there('/redirected')).toBe(503);
       const failed = chain.logs().find(({ msg }) => msg === 'key source failed, its last keys stay');
