@@ -33,7 +33,7 @@ export interface IssuerWatch {
  * `served` has the issuers that are served with the keys of a cluster; nothing while one of them is not known yet.
  */
 export function createIssuerWatch(served: (cluster: Cluster) => readonly string[] | undefined, log: Log): IssuerWatch {
-  const found = new Map<Cluster, IssuerVerdict & { readonly issuer: string }>();
+  const found = new Map<Cluster, IssuerVerdict>();
   const asking = new Set<Cluster>();
   const stopping = new AbortController();
 
@@ -55,7 +55,7 @@ export function createIssuerWatch(served: (cluster: Cluster) => readonly string[
     if (issuers === undefined || issuers.length === 0 || stopping.signal.aborted) return;
     const before = found.get(cluster);
     const mismatch = issuers.includes(issuer) ? undefined : describe(issuer, issuers);
-    found.set(cluster, { server, issuer, mismatch });
+    found.set(cluster, { server, mismatch });
     if (mismatch === before?.mismatch) return;
     const fields = { server, issuers, clusterIssuer: issuer };
     if (mismatch === undefined) log.info(fields, 'the tokens of the cluster are from an issuer that is served');

@@ -25,6 +25,9 @@ interface KeyAdvice {
   remove: { safe: boolean | null; at?: string; why: string };
 }
 
+/** API servers are started anew again and again, and each start may take long on a busy machine. */
+const PATIENCE_MS = 180_000;
+
 describeCluster('a rotation that is rolled out over two API servers', () => {
   const [old, next] = [serviceAccountKeyPair('rsa'), serviceAccountKeyPair('ec')];
   const folder = mkdtempSync(join(tmpdir(), 'podpass-rotation-'));
@@ -157,59 +160,75 @@ describeCluster('a rotation that is rolled out over two API servers', () => {
     expect((await advice()).old).toMatchObject({ state: 'published', remove: { safe: false, why: 'it signs' } });
   });
 
-  it('2. one API server has the new key: both are published, and it is not safe to sign with it', async () => {
-    await second.restartApiServer({ addKeyFiles: [next.publicPem] });
-    await until('the new key', async () => (await kids()).length === 2);
-    newKid = (await kids()).find((kid) => kid !== oldKid) ?? '';
-    await severalPolls();
-    // It was away and back, and nobody saw it.
-    const vanished = discovery.logs().filter(({ msg }) => msg === 'key vanished from its source, held');
-    expect(vanished.length).toBeGreaterThan(0);
-    expect(vanished.map(({ kid }) => kid)).not.toContain(oldKid);
-    expect(await kids()).toEqual(both());
-    await until('the advice', async () => (await advice()).new?.state === 'held');
-    expect((await advice()).old?.remove.safe).not.toBe(true);
-  });
+  it(
+    '2. one API server has the new key: both are published, and it is not safe to sign with it',
+    async () => {
+      await second.restartApiServer({ addKeyFiles: [next.publicPem] });
+      await until('the new key', async () => (await kids()).length === 2);
+      newKid = (await kids()).find((kid) => kid !== oldKid) ?? '';
+      await severalPolls();
+      // It was away and back, and nobody saw it.
+      const vanished = discovery.logs().filter(({ msg }) => msg === 'key vanished from its source, held');
+      expect(vanished.length).toBeGreaterThan(0);
+      expect(vanished.map(({ kid }) => kid)).not.toContain(oldKid);
+      expect(await kids()).toEqual(both());
+      await until('the advice', async () => (await advice()).new?.state === 'held');
+      expect((await advice()).old?.remove.safe).not.toBe(true);
+    },
+    PATIENCE_MS,
+  );
 
-  it('3. both have it: it is safe to sign with it', async () => {
-    await first.restartApiServer({ addKeyFiles: [next.publicPem] });
-    await until('the advice', async () => (await advice()).new?.sign.safe === true);
-    expect((await advice()).new?.state).toBe('published');
-    expect((await advice()).old?.remove).toMatchObject({ safe: null, why: expect.stringContaining('--signing-kid') });
-  });
+  it(
+    '3. both have it: it is safe to sign with it',
+    async () => {
+      await first.restartApiServer({ addKeyFiles: [next.publicPem] });
+      await until('the advice', async () => (await advice()).new?.sign.safe === true);
+      expect((await advice()).new?.state).toBe('published');
+      expect((await advice()).old?.remove).toMatchObject({ safe: null, why: expect.stringContaining('--signing-kid') });
+    },
+    PATIENCE_MS,
+  );
 
-  it('4. one signs with it, then the other: tokens of both keys are accepted', async () => {
-    await second.restartApiServer({ signingKey: next.privatePem });
-    expect([signedBy(await mint(first)), signedBy(await mint(second))]).toEqual([oldKid, newKid]);
-    await severalPolls();
-    await first.restartApiServer({ signingKey: next.privatePem });
-    expect(signedBy(await mint(first))).toBe(newKid);
-    const now = new Date().toISOString();
-    const { old: left, new: signs } = await advice('--signing-kid', newKid, '--rotated-at', now);
-    expect(signs?.remove).toMatchObject({ safe: false, why: 'it signs' });
-    expect(left?.remove.safe).toBe(false);
-    // The lifetime of a token, and what clocks may differ.
-    expect(Date.parse(left?.remove.at ?? '') - Date.parse(now)).toBeCloseTo(900_000, -4);
-    const longAgo = new Date(Date.now() - 901_000).toISOString();
-    expect((await advice('--signing-kid', newKid, '--rotated-at', longAgo)).old?.remove.safe).toBe(true);
-  });
+  it(
+    '4. one signs with it, then the other: tokens of both keys are accepted',
+    async () => {
+      await second.restartApiServer({ signingKey: next.privatePem });
+      expect([signedBy(await mint(first)), signedBy(await mint(second))]).toEqual([oldKid, newKid]);
+      await severalPolls();
+      await first.restartApiServer({ signingKey: next.privatePem });
+      expect(signedBy(await mint(first))).toBe(newKid);
+      const now = new Date().toISOString();
+      const { old: left, new: signs } = await advice('--signing-kid', newKid, '--rotated-at', now);
+      expect(signs?.remove).toMatchObject({ safe: false, why: 'it signs' });
+      expect(left?.remove.safe).toBe(false);
+      // The lifetime of a token, and what clocks may differ.
+      expect(Date.parse(left?.remove.at ?? '') - Date.parse(now)).toBeCloseTo(900_000, -4);
+      const longAgo = new Date(Date.now() - 901_000).toISOString();
+      expect((await advice('--signing-kid', newKid, '--rotated-at', longAgo)).old?.remove.safe).toBe(true);
+    },
+    PATIENCE_MS,
+  );
 
-  it('5. the old key is taken from one, then from the other: it stays for the hold-down, and goes', async () => {
-    await second.restartApiServer({ keyFiles: [next.publicPem] });
-    await severalPolls();
-    expect(await kids()).toEqual(both());
-    await first.restartApiServer({ keyFiles: [next.publicPem] });
-    await until('the end of the hold-down', async () => (await kids()).length === 1, (HOLD_DOWN_S + 20) * 1_000);
-    expect(await kids()).toEqual([newKid]);
-    const { old: left } = await advice('--signing-kid', newKid);
-    expect(left).toMatchObject({ state: 'dropped', remove: { safe: true } });
-    const [lastSeen, end] = [left?.lastSeen, left?.until].map((time) => Date.parse(time ?? ''));
-    // One reading after the last that had it, which may have failed while an API server was restarted.
-    expect(((end ?? 0) - (lastSeen ?? 0)) / 1_000).toBeGreaterThanOrEqual(HOLD_DOWN_S);
-    expect((served.at(-1)?.at ?? 0) - (end ?? 0)).toBeGreaterThanOrEqual(0);
-    const dropped = discovery.logs().filter(({ msg }) => msg === 'key dropped after its hold-down');
-    expect(dropped.map(({ kid }) => kid)).toEqual([oldKid]);
-  });
+  it(
+    '5. the old key is taken from one, then from the other: it stays for the hold-down, and goes',
+    async () => {
+      await second.restartApiServer({ keyFiles: [next.publicPem] });
+      await severalPolls();
+      expect(await kids()).toEqual(both());
+      await first.restartApiServer({ keyFiles: [next.publicPem] });
+      await until('the end of the hold-down', async () => (await kids()).length === 1, (HOLD_DOWN_S + 20) * 1_000);
+      expect(await kids()).toEqual([newKid]);
+      const { old: left } = await advice('--signing-kid', newKid);
+      expect(left).toMatchObject({ state: 'dropped', remove: { safe: true } });
+      const [lastSeen, end] = [left?.lastSeen, left?.until].map((time) => Date.parse(time ?? ''));
+      // One reading after the last that had it, which may have failed while an API server was restarted.
+      expect(((end ?? 0) - (lastSeen ?? 0)) / 1_000).toBeGreaterThanOrEqual(HOLD_DOWN_S);
+      expect((served.at(-1)?.at ?? 0) - (end ?? 0)).toBeGreaterThanOrEqual(0);
+      const dropped = discovery.logs().filter(({ msg }) => msg === 'key dropped after its hold-down');
+      expect(dropped.map(({ kid }) => kid)).toEqual([oldKid]);
+    },
+    PATIENCE_MS,
+  );
 
   it('in all that time no key was missing for a moment, and no token was refused', async () => {
     watching = false;
