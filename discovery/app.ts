@@ -105,13 +105,21 @@ function unavailable(message: string): Fault {
 
 /**
  * The path of a request's target without its query, not decoded and not normalised, and the host. The absolute form must
- * be understood as well, and its host replaces the Host field (RFC 9112 section 3.2.2).
+ * be understood as well, and its host replaces the Host field (RFC 9112 section 3.2.2). Of two such fields none counts, as
+ * others on the way may have taken either.
  */
-function target({ url = '', headers }: IncomingMessage): { readonly path: string; readonly host: string | undefined } {
+function target({ url = '', headersDistinct }: IncomingMessage): {
+  readonly path: string;
+  readonly host: string | undefined;
+} {
   const [, authority, rest] = url.startsWith('/') ? [] : (/^https?:\/\/([^/?#]+)(\/.*)$/is.exec(url) ?? ['', '', '']);
   const path = rest ?? url;
   const query = path.indexOf('?');
-  return { path: query === -1 ? path : path.slice(0, query), host: authority ?? headers.host };
+  const { host = [] } = headersDistinct;
+  return {
+    path: query === -1 ? path : path.slice(0, query),
+    host: authority ?? (host.length === 1 ? host[0] : undefined),
+  };
 }
 
 function found({ bytes, contentType, etag }: Document, cache: string, condition: string | undefined): Answer {

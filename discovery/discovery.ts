@@ -3,7 +3,7 @@ import type { Log } from '../src/log.ts';
 import { sleep } from '../src/sleep.ts';
 import { createDocuments, type Documents } from './document.ts';
 import { createKeyLog } from './key-log.ts';
-import { type KeyEvent, KeyRing, type KeyRingState } from './key-ring.ts';
+import { type KeyEvent, type KeyRecord, KeyRing, type KeyRingState } from './key-ring.ts';
 import { type KeySource, KeySourceFailure } from './key-source/key-source.ts';
 import type { KeyState } from './key-state-store.ts';
 import { poll } from './poller.ts';
@@ -20,8 +20,11 @@ export interface DiscoveryOptions {
   readonly log: Log;
   /** What survives a restart; without it nothing does. */
   readonly keyState?: KeyState | undefined;
-  /** Called after the documents changed, with those that are served from now on; `undefined`: no key is left. */
-  readonly onChange?: (documents: Documents | undefined) => void;
+  /**
+   * Called after the documents changed, with those that are served from now on (`undefined`: no key is left), and with
+   * what is known of keys.
+   */
+  readonly onChange?: (documents: Documents | undefined, known: readonly KeyRecord[]) => void;
 }
 
 /** One issuer's documents, kept up to date. */
@@ -43,6 +46,8 @@ export interface Discovery {
 const STATE_TIMEOUT_MS = 5_000;
 /** And so long the end waits for it to be written: the whole shutdown has 30 s. */
 const STATE_STOP_MS = 1_000;
+/** A write that failed is repeated, at the latest a minute after it began. */
+const STATE_RETRY_MS = 20_000;
 /** That nothing changed is worth writing only now and then. */
 const STATE_REFRESH_MS = 600_000;
 /** The longest time a timer takes. */
@@ -59,7 +64,8 @@ export function createDiscovery(options: DiscoveryOptions): Discovery {
   let started: Promise<void> | undefined;
   let polling: Promise<unknown> = Promise.resolve();
   let saved = { mark: '', ms: 0 };
-  let saving: Promise<void> = Promise.resolve();
+  let saving: Promise<unknown> = Promise.resolve();
+  let saveAgain: NodeJS.Timeout | undefined;
 
   async function restore(from: KeyState): Promise<void> {
     const late = new AbortController();
@@ -78,7 +84,12 @@ export function createDiscovery(options: DiscoveryOptions): Discovery {
     const isOld = clock() - saved.ms >= atLeast;
     if (options.keyState === undefined || (mark === saved.mark && !isOld)) return;
     saved = { mark, ms: clock() };
-    saving = options.keyState.save(records);
+    clearTimeout(saveAgain);
+    saving = options.keyState.save(records).then((done) => {
+      if (done || stopping.signal.aborted) return;
+      clearTimeout(saveAgain);
+      saveAgain = setTimeout(() => save(0), STATE_RETRY_MS);
+    });
   }
 
   function changed(events: readonly KeyEvent[]): void {
@@ -98,7 +109,7 @@ export function createDiscovery(options: DiscoveryOptions): Discovery {
 
   function notify(next: Documents | undefined): void {
     try {
-      options.onChange?.(next);
+      options.onChange?.(next, ring.records());
     } catch (error) {
       log.error({ issuer, reason: messageOf(error) }, 'the listener for changed documents failed');
     }
@@ -153,6 +164,7 @@ export function createDiscovery(options: DiscoveryOptions): Discovery {
     async stop() {
       stopping.abort();
       clearTimeout(expiry);
+      clearTimeout(saveAgain);
       await polling;
       // What started meanwhile.
       await polling;

@@ -43,6 +43,14 @@ export interface KeyRecord {
   readonly heldUntilMs?: number;
 }
 
+/**
+ * Until when a key that vanished has to stay in copies of the documents; nothing for one that did not. Another replica
+ * may have seen it after it was held here.
+ */
+export function heldUntil({ heldUntilMs, lastSeenMs }: KeyRecord, holdDownMs: number): number | undefined {
+  return heldUntilMs === undefined ? undefined : Math.max(heldUntilMs, lastSeenMs + holdDownMs);
+}
+
 /** How long a record is kept after its key was seen last. */
 export const RECORD_MS = 30 * 24 * 3_600_000;
 /** What was in its source that short before the start counts as published until the source has spoken. */

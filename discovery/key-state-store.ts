@@ -16,7 +16,8 @@ export interface StatePlace {
 /** What survives a restart of one issuer's keys. Neither rejects: a state that fails is told, and done without. */
 export interface KeyState {
   load(): Promise<readonly KeyRecord[]>;
-  save(records: readonly KeyRecord[]): Promise<void>;
+  /** False where it could not be written. */
+  save(records: readonly KeyRecord[]): Promise<boolean>;
 }
 
 export interface KeyStateStore {
@@ -53,7 +54,7 @@ export function createKeyStateStore(place: StatePlace, clock: () => number, log:
     }
   }
 
-  async function save(issuer: string, records: readonly KeyRecord[]): Promise<void> {
+  async function save(issuer: string, records: readonly KeyRecord[]): Promise<boolean> {
     try {
       for (let tries = 0; tries < TRIES; tries++) {
         const there = await place.read();
@@ -64,12 +65,13 @@ export function createKeyStateStore(place: StatePlace, clock: () => number, log:
         states.set(issuer, mergeRecords(states.get(issuer) ?? [], records, clock()));
         if (await place.write(keyStateText(states), there?.version)) {
           failing = false;
-          return;
+          return true;
         }
       }
       throw new Failure(`others wrote it ${TRIES} times meanwhile`);
     } catch (error) {
       tell(error, 'the key state cannot be written');
+      return false;
     }
   }
 

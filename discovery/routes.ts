@@ -15,7 +15,7 @@ export interface Route {
   readonly cacheControl: string;
 }
 
-/** The issuer and its document at a path. The host as clients write it, with or without a port. */
+/** The issuer and its document at a path. The host as clients write it, with or without a port; one that is none is nobody's. */
 export type Routes = (path: string, host: string | undefined) => Route | undefined;
 
 /**
@@ -37,11 +37,21 @@ export function createRoutes(issuers: readonly ServedIssuer[]): Routes {
   return (path, host) => {
     const there = byPath.get(path) ?? [];
     if (there.length < 2) return there[0]?.route;
-    const asked = `https://${host ?? ''}`;
-    if (!URL.canParse(asked)) return undefined;
-    const { host: whole, hostname } = new URL(asked);
-    const named = there.filter(({ url }) => url.hostname === hostname);
-    const found = named.length === 1 ? named[0] : named.find(({ url }) => url.host === whole);
+    const asked = hostUrl(host);
+    if (asked === undefined) return undefined;
+    const named = there.filter(({ url }) => hostnameOf(url) === hostnameOf(asked));
+    const found = named.length === 1 ? named[0] : named.find(({ url }) => url.port === asked.port);
     return found?.route;
   };
+}
+
+/** A Host field has a host and perhaps a port, and nothing else that a URL may have: RFC 9110 section 7.2. */
+function hostUrl(host = ''): URL | undefined {
+  const asked = `https://${host}`;
+  return /[/?#@\\]/.test(host) || !URL.canParse(asked) ? undefined : new URL(asked);
+}
+
+/** The dot at the end of an absolute name says only that it is one: RFC 1034 section 3.1. */
+function hostnameOf({ hostname }: URL): string {
+  return hostname.replace(/\.$/, '');
 }

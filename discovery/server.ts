@@ -7,6 +7,7 @@ import type { Metrics } from '../src/runtime/metrics.ts';
 import { type Service, type ServiceOptions, startService } from '../src/runtime/service.ts';
 import { createDiscoveryApp } from './app.ts';
 import { createIssuer, type Issuer, type IssuerOptions } from './issuer.ts';
+import { type Cluster, createIssuerWatch, type IssuerVerdict } from './issuer-watch.ts';
 import type { KeyRingState } from './key-ring.ts';
 import type { KeyStateStore } from './key-state-store.ts';
 import { createRoutes, type Routes, type ServedIssuer } from './routes.ts';
@@ -14,6 +15,8 @@ import { createRoutes, type Routes, type ServedIssuer } from './routes.ts';
 /** One issuer of the service. */
 export interface DiscoveredIssuer extends Omit<IssuerOptions, 'onKnown' | 'keyStates' | 'clock' | 'log'> {
   readonly cacheMaxAgeSeconds: number;
+  /** The cluster of the source `cluster`, where there is one. */
+  readonly cluster?: Cluster | undefined;
 }
 
 export interface DiscoveryServiceOptions extends Omit<ServiceOptions, 'handler' | 'checks'> {
@@ -33,9 +36,17 @@ export async function startDiscovery(options: DiscoveryServiceOptions): Promise<
   const { clock, metrics, log } = options;
   const served: ServedIssuer[] = [];
   let routes: Routes = createRoutes([]);
+  const watch = createIssuerWatch(
+    (cluster) => namesOf(issuers.filter((_, index) => options.issuers[index]?.cluster === cluster)),
+    log,
+  );
   const issuers = options.issuers.map((each) => {
+    const { cluster } = each;
     const issuer: Issuer = createIssuer({
       ...each,
+      sources: each.sources.map((source) =>
+        source.name === 'cluster' && cluster !== undefined ? watch.beside(source, cluster) : source,
+      ),
       keyStates: options.keyStates,
       clock,
       log,
@@ -54,7 +65,7 @@ export async function startDiscovery(options: DiscoveryServiceOptions): Promise<
     {},
     Math.max(...options.issuers.map(({ pollIntervalMs }) => pollIntervalMs)) / 1000,
   );
-  metrics.onExpose(() => expose(issuers, metrics));
+  metrics.onExpose(() => expose(issuers, watch.verdicts(), metrics));
   const service = await startService({
     ...options,
     handler: createDiscoveryApp({
@@ -63,7 +74,7 @@ export async function startDiscovery(options: DiscoveryServiceOptions): Promise<
       log,
       onRequest: (path, code) => metrics.count('podpass_http_requests_total', { path, code: codeLabel(code) }),
     }),
-    checks: () => checksOf(issuers),
+    checks: () => [...checksOf(issuers), ...watch.verdicts().map(tokensCheck)],
   });
   for (const issuer of issuers) issuer.start();
   return {
@@ -72,6 +83,7 @@ export async function startDiscovery(options: DiscoveryServiceOptions): Promise<
       return service.lastRequest;
     },
     async stop(graceMs) {
+      watch.stop();
       await Promise.all([service.stop(graceMs), ...issuers.map((issuer) => issuer.stop())]);
     },
   };
@@ -88,8 +100,19 @@ function checksOf(issuers: readonly Issuer[]): Check[] {
     const name = issuers.length === 1 ? 'issuer' : `issuers[${index}]`;
     const known = check(name, issuer !== undefined, missing);
     const checks = issuer === undefined ? [known] : [known, check(`documents of ${issuer}`, missing === '', missing)];
-    return checks.map((one) => ({ ...one, tolerated: ready }));
+    return checks.map((one) => (ready ? { ...one, tolerated: 'the others serve' } : one));
   });
+}
+
+/** One for each cluster that has told its issuer. It keeps nobody waiting: an old issuer is rightly served for a while. */
+function tokensCheck({ server, mismatch = '' }: IssuerVerdict): Check {
+  return { ...check(`tokens of ${server}`, mismatch === '', mismatch), tolerated: 'only a warning' };
+}
+
+/** The issuers' names; nothing while one is asked for. */
+function namesOf(issuers: readonly Issuer[]): readonly string[] | undefined {
+  if (issuers.some(({ pending }) => pending)) return undefined;
+  return issuers.flatMap(({ issuer }) => issuer ?? []);
 }
 
 /** A closed set, as every label. */
@@ -101,12 +124,14 @@ function codeLabel(code: number): (typeof STATUS_CODES)[number] {
 const UNKNOWN: KeyRingState = { keys: { published: 0, held: 0, refused: 0 }, sources: [] };
 
 /** The sum of the keys, and the oldest success: which issuer it is, the log and `/readyz?verbose` tell. */
-function expose(issuers: readonly Issuer[], metrics: Metrics): void {
+function expose(issuers: readonly Issuer[], verdicts: readonly IssuerVerdict[], metrics: Metrics): void {
   const states = issuers.map((issuer) => issuer.state() ?? UNKNOWN);
   for (const state of ['published', 'held', 'refused'] as const) {
     const sum = states.reduce((before, { keys }) => before + keys[state], 0);
     metrics.set('podpass_keys', { state }, sum);
   }
+  const differs = verdicts.some(({ mismatch }) => mismatch !== undefined);
+  metrics.set('podpass_cluster_issuer_mismatch', {}, differs ? 1 : 0);
   const successes = states.flatMap(({ sources }) =>
     sources.length === 0 ? [0] : sources.map(({ lastSuccess }) => lastSuccess ?? 0),
   );

@@ -21,7 +21,16 @@ const templated = (tls: Installation['tls']): Installation => ({
   issuer: value('.Values.issuer'),
   tls,
   ephemeralContainers: true,
+  keyState: true,
+  publishing: true,
+  dns: true,
 });
+
+/** The values that decide whether a whole file is there, beside its service. */
+const FILES: Readonly<Record<string, string>> = {
+  'key-state.yaml': '.Values.discovery.keyState',
+  'publishing.yaml': '.Values.discovery.publishing',
+};
 
 export function chartFiles(): [path: string, text: string][] {
   const managed = installationFiles(templated('managed'));
@@ -29,7 +38,7 @@ export function chartFiles(): [path: string, text: string][] {
   const templates = (['webhook', 'discovery'] as const).flatMap((service) =>
     Object.entries(managed[service]).map(([name, objects]): [string, string] => {
       const texts = [objects, certManager[service][name] ?? []].map((each) => withValues(toYaml(each), service));
-      return [`templates/${service}/${name}`, `${HEAD}${when(service, either(...(texts as [string, string])))}`];
+      return [`templates/${service}/${name}`, `${HEAD}${when(service, name, either(...(texts as [string, string])))}`];
     }),
   );
   const chart = {
@@ -77,7 +86,12 @@ function either(managed: string, certManager: string): string {
   return `{{- if eq .Values.tls.mode "managed" }}\n${managed}{{- else }}\n${certManager}{{- end }}\n`;
 }
 
-const when = (service: string, text: string) => `{{- if .Values.${service}.enabled }}\n${text}{{- end }}\n`;
+function when(service: string, file: string, text: string): string {
+  const [enabled, other] = [`.Values.${service}.enabled`, FILES[file]];
+  return onlyIf(other === undefined ? enabled : `and ${enabled} ${other}`, text);
+}
+
+const onlyIf = (condition: string, text: string) => `{{- if ${condition} }}\n${text}{{- end }}\n`;
 
 /** What a value decides that is no text in an object: numbers, a flag that may be absent, and what users add. */
 function withValues(text: string, service: string): string {
@@ -90,6 +104,8 @@ function withValues(text: string, service: string): string {
       '{{- with .Values.issuer }}\n$1{{ printf "--issuer=%s" . | quote }}\n{{- end }}',
     )
     .replace(/^ *- --ephemeral-containers=true\n/gm, withDebugContainers)
+    .replace(/^ *- --state=.*\n/gm, (line) => onlyIf('.Values.discovery.keyState', line))
+    .replace(/^( *)- protocol: UDP\n\1 {2}port: 53\n/gm, (item) => onlyIf('.Values.discovery.dns', item))
     .replace(/^( *)- name: debug\.podpass\.dev\n(?:\1 .*\n)+/gm, withDebugContainers)
     .replace(
       /^( *)args:\n(?:(?:\1- .*|\{\{.*)\n)+/gm,
@@ -103,7 +119,7 @@ function withValues(text: string, service: string): string {
     );
 }
 
-const withDebugContainers = (text: string) => `{{- if .Values.webhook.ephemeralContainers }}\n${text}{{- end }}\n`;
+const withDebugContainers = (text: string) => onlyIf('.Values.webhook.ephemeralContainers', text);
 
 /** Like the base, the chart does not repeat a default. */
 function portFlag(indent: string, service: string): string {

@@ -4,7 +4,12 @@ import type { Installation } from '../src/cli/manifests/object.ts';
 import { toYaml } from '../src/cli/manifests/text.ts';
 import { DEFAULT_IMAGE } from '../src/cli/manifests.ts';
 import { chartFiles } from './manifest-chart.ts';
-import { certManagerOverlay, debugContainersComponent, presetsOverlay } from './manifest-overlay.ts';
+import {
+  certManagerOverlay,
+  debugContainersComponent,
+  discoveryComponents,
+  presetsOverlay,
+} from './manifest-overlay.ts';
 
 export const HEAD = '# Generated from src/cli/manifests by `npm run reference`; changes here are lost.\n';
 const DEFAULT = { namespace: 'podpass', image: DEFAULT_IMAGE, tls: 'managed' } as const satisfies Installation;
@@ -30,6 +35,7 @@ export function manifestFiles(): Map<string, string> {
   for (const [path, text] of presetsOverlay(DEFAULT)) files.set(`overlays/presets/${path}`, HEAD + text);
   for (const [path, text] of debugContainersComponent(DEFAULT))
     files.set(`overlays/debug-containers/${path}`, HEAD + text);
+  for (const [path, text] of discoveryComponents(DEFAULT)) files.set(`overlays/${path}`, HEAD + text);
   for (const [path, text] of chartFiles()) files.set(`helm/podpass/${path}`, text);
   return files;
 }

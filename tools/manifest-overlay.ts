@@ -30,6 +30,23 @@ export function debugContainersComponent(base: Installation): [path: string, tex
   return [['kustomization.yaml', toYaml([component])]];
 }
 
+/** Components for what discovery can be switched to, each to be added to any overlay that has it. */
+export function discoveryComponents(base: Installation): [path: string, text: string][] {
+  const discovery = (installation: Installation) => Object.values(installationFiles(installation).discovery).flat();
+  const switches = { 'key-state': { keyState: true }, publishing: { publishing: true }, dns: { dns: true } };
+  return Object.entries(switches).flatMap(([name, more]): [path: string, text: string][] => {
+    const { added, patches } = changes(discovery(base), discovery({ ...base, ...more }), appended);
+    const component = {
+      apiVersion: 'kustomize.config.k8s.io/v1alpha1',
+      kind: 'Component',
+      ...(added.length === 0 ? {} : { resources: [`${name}.yaml`] }),
+      ...(patches.length === 0 ? {} : { patches }),
+    };
+    const resources: [string, string][] = added.length === 0 ? [] : [[`${name}/${name}.yaml`, toYaml(added)]];
+    return [[`${name}/kustomization.yaml`, toYaml([component])], ...resources];
+  });
+}
+
 function kustomization(resources: readonly string[], patches: readonly object[]): string {
   return toYaml([{ apiVersion: 'kustomize.config.k8s.io/v1beta1', kind: 'Kustomization', resources, patches }]);
 }

@@ -4,21 +4,32 @@ import type { KeyReading } from '../public-key.ts';
 import { publicKeysFromJwkSet } from '../read-keys.ts';
 import { type KeySource, KeySourceFailure } from './key-source.ts';
 
+/** RFC 9110 section 8.8.3. Something else is no tag, and is not sent back. */
+const ENTITY_TAG = /^(?:W\/)?"[\x21\x23-\x7e\x80-\xff]*"$/;
+
 /**
  * The keys of a JWK Set on the web. The address is the one of the setting and no other: no redirect is followed, and
- * nothing that is fetched names an address to ask. Key IDs are copied; 1 MiB and 10 s are the limits.
+ * nothing that is fetched names an address to ask. Key IDs are copied; 1 MiB and 10 s are the limits. A set that has not
+ * changed by its entity tag is not sent again, and is as good as one that was.
  */
 export function createUrlSource(url: string): KeySource {
+  let last: { readonly tag: string; readonly reading: KeyReading } | undefined;
   return {
     name: 'url',
     async read(signal) {
       const accept = 'application/jwk-set+json, application/json';
-      const answer = await httpGetAnswer(url, { accept, signal }).catch((cause) => {
+      const before = last;
+      const answer = await httpGetAnswer(url, { accept, signal, ifNoneMatch: before?.tag }).catch((cause) => {
         throw new KeySourceFailure(messageOf(cause), { cause });
       });
+      if (answer.status === 304 && before !== undefined) return before.reading;
       const reading = keysIn(answer, url);
-      if (reading.keys.length > 0) return reading;
-      throw new KeySourceFailure(`GET ${withoutQuery(url)}: no usable key in the JWK Set`, { partial: reading });
+      if (reading.keys.length === 0) {
+        throw new KeySourceFailure(`GET ${withoutQuery(url)}: no usable key in the JWK Set`, { partial: reading });
+      }
+      const { etag = '' } = answer.headers;
+      last = ENTITY_TAG.test(etag) ? { tag: etag, reading } : undefined;
+      return reading;
     },
   };
 }

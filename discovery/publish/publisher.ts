@@ -2,6 +2,7 @@ import { messageOf } from '../../src/fault.ts';
 import type { Log } from '../../src/log.ts';
 import { sleep } from '../../src/sleep.ts';
 import { createDocuments, type Documents } from '../document.ts';
+import type { KeyRecord } from '../key-ring.ts';
 import type { ProviderMetadata } from '../provider-metadata.ts';
 import type { PublicKey } from '../public-key.ts';
 import { publicKeysFromJwkSet } from '../read-keys.ts';
@@ -28,8 +29,8 @@ export interface PublisherOptions {
 
 /** The copies of one issuer's documents, kept up to date. */
 export interface Publisher {
-  /** What to publish from now on; returns at once. Without a key what is published stays. */
-  publish(documents: Documents | undefined): void;
+  /** What to publish from now on, and what is known of keys; returns at once. Without a key what is published stays. */
+  publish(documents: Documents | undefined, known?: readonly KeyRecord[]): void;
   /** Begins nothing more; what is under way has `graceMs` to end. */
   stop(graceMs: number): Promise<void>;
 }
@@ -43,6 +44,7 @@ interface Wanted {
   readonly issuer: string;
   readonly documents: Documents;
   readonly keys: readonly PublicKey[];
+  readonly known: readonly KeyRecord[];
 }
 
 /** Each target is written by itself: one that fails holds up no other. */
@@ -82,7 +84,7 @@ export function createPublisher(options: PublisherOptions): Publisher {
     owner ??= await options.owner(now.issuer, signal);
     let kept: Kept = { keys: [], news: [], nextExpiry: undefined };
     const decide = (published: readonly PublicKey[] | 'unreadable') => {
-      kept = keptKeys.keep(now.keys, published === 'unreadable' ? [] : published);
+      kept = keptKeys.keep(now.keys, published === 'unreadable' ? [] : published, now.known);
       for (const kid of kept.news) log.warn({ target: target.name, kid }, 'published key is in no source, held');
       return kept.keys.length === 0 ? now.documents : createDocuments(now.issuer, [...now.keys, ...kept.keys]);
     };
@@ -99,11 +101,11 @@ export function createPublisher(options: PublisherOptions): Publisher {
   }
 
   return {
-    publish(documents) {
+    publish(documents, known = []) {
       if (documents === undefined) return;
       const { issuer } = JSON.parse(documents.metadata.bytes.toString('utf8')) as ProviderMetadata;
       const { keys } = publicKeysFromJwkSet(documents.jwks.bytes.toString('utf8'), 'documents');
-      wanted = { issuer, documents, keys };
+      wanted = { issuer, documents, keys, known };
       changed.abort();
       changed = new AbortController();
       loops ??= Promise.all(options.targets.map(follow));

@@ -4,19 +4,19 @@ import type { PublishedKeys } from './publish-to.ts';
 
 /**
  * Throws a Failure where a key that is published now would not be any more: tokens that it signed are still about. A kid
- * with another key counts as gone. `revoked` may go.
+ * with another key counts as gone.
  */
 export function refuseToShrink(
   published: PublishedKeys,
   next: readonly PublicKey[],
-  revoked: ReadonlySet<string>,
+  mayGo: (key: PublicKey) => boolean,
   target: string,
 ): void {
   if (published === 'unreadable') {
     throw new Failure(`${target}: what is published there is not a JWK Set; --allow-shrink replaces it`);
   }
   const gone = published.filter(
-    (key) => !revoked.has(key.kid) && !next.some((other) => other.kid === key.kid && sameMaterial(other, key)),
+    (key) => !mayGo(key) && !next.some((other) => other.kid === key.kid && sameMaterial(other, key)),
   );
   if (gone.length === 0) return;
   const kids = gone.map(({ kid }) => quote(kid)).join(', ');

@@ -188,6 +188,15 @@ export const alertRows = {
     description:
       'Tokens that it signs are refused by every verifier. Look for "key refused" in the logs of podpass-discovery in {{ $labels.namespace }}: it names the key and the reason.',
   },
+  PodpassClusterIssuerMismatch: {
+    service: 'discovery',
+    severity: 'warning',
+    for: '15m',
+    expr: () => `max by (namespace, pod) (${metric('podpass_cluster_issuer_mismatch')}) > 0`,
+    summary: "The issuer of a cluster's tokens is not served.",
+    description:
+      'Verifiers of what the Pod {{ $labels.namespace }}/{{ $labels.pod }} serves refuse new tokens of the cluster. Its /readyz?verbose names both issuers; compare --issuer with the first --service-account-issuer of the API server.',
+  },
   PodpassDiscoveryServerErrors: {
     service: 'discovery',
     severity: 'critical',

@@ -120,14 +120,23 @@ export const commandRows = {
   publish: {
     summary: "writes an issuer's documents to folders and buckets, once",
     about:
-      'Writes what discovery would serve, the JWK Set first, where something has changed. A key that cannot be published is named on standard error; the good ones are written, and the exit code is 1.',
+      'Writes what discovery would serve, the JWK Set first, where something has changed. A key that cannot be published is named on standard error; the good ones are written, and the exit code is 1. With a state, keys that vanished stay for the hold-down and go after it.',
     settings: [
       ...(['to', 'output', 'issuer', 'keySource', 'kubeconfig', 'context', 'keys', 'jwksUrl', 'revoke'] as const),
-      ...(['cacheMaxAge', 'allowShrink', 'verifyPublic', 'ca', 's3Endpoint', 'namespace'] as const),
+      ...([
+        'state',
+        'holdDown',
+        'cacheMaxAge',
+        'allowShrink',
+        'verifyPublic',
+        'ca',
+        's3Endpoint',
+        'namespace',
+      ] as const),
       ...(['allowHttpIssuer', 'allowPrivateKeys'] as const),
       ...always,
     ],
-    issuers: { whole: ['output', 'verifyPublic', 'ca', 'namespace', ...always] },
+    issuers: { whole: ['output', 'state', 'verifyPublic', 'ca', 'namespace', ...always] },
   },
   verify: {
     summary: 'verifies a token as an outsider would, from the issuer URL alone',

@@ -99,6 +99,11 @@ export const metricRows = {
     service: 'discovery',
     help: 'How often the key sources are read, as it is set; an old reading is old by this measure.',
   },
+  podpass_cluster_issuer_mismatch: {
+    type: 'gauge',
+    service: 'discovery',
+    help: '1 while the tokens of a cluster are from an issuer that is not served with its keys, 0 otherwise and while the cluster has not told.',
+  },
   podpass_http_requests_total: {
     type: 'counter',
     service: 'discovery',

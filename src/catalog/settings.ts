@@ -241,13 +241,18 @@ export const settingRows = {
   pollInterval: row(codec.duration(1, DAY), { help: 'how often the key sources are read', default: '60s' }),
   holdDown: row(codec.duration(0, 365 * DAY), {
     help: 'how long a key stays published after it vanished from its source',
+    helps: { publish: 'how long a key stays published after it vanished from its source; needs a state' },
     default: '15m',
   }),
   revoke: row(codec.text, { help: 'a kid to drop at once, whatever source gives it', repeatable: true }),
   cacheMaxAge: row(codec.duration(0, DAY), { help: 'max-age of the served documents', default: '5m' }),
   state: row(codec.statePlace, {
     help: 'where it is kept when each key was seen first and last, and how long one that vanished stays; without it a restart forgets',
-    helps: { keys: 'the state that discovery keeps; without it only what the sources give now' },
+    helps: {
+      keys: 'the state that discovery keeps; without it only what the sources give now',
+      publish:
+        'the state that discovery keeps, or one of its own; without it a key that vanished is never dropped by itself',
+    },
   }),
   verifierCache: row(codec.duration(0, 30 * DAY), {
     help: 'how long the slowest verifier uses a JWK Set before it asks again, and without asking for a kid it does not know',

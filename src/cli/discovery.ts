@@ -36,7 +36,7 @@ export async function runDiscovery(
     issuers: issuers.map((issuer, index) => ({
       ...issuer,
       ...timesOf(all[index] ?? settings),
-      onChange: (documents) => copies[index]?.publish(documents),
+      onChange: (documents, known) => copies[index]?.publish(documents, known),
     })),
     keyStates: state && createKeyStateStore(state.place, Date.now, log),
     clock: Date.now,

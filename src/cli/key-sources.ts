@@ -1,10 +1,12 @@
 import { discoveredIssuer } from '../../discovery/discovered-issuer.ts';
+import type { Cluster } from '../../discovery/issuer-watch.ts';
 import { createClusterSource } from '../../discovery/key-source/cluster.ts';
 import { createFilesSource } from '../../discovery/key-source/files.ts';
 import type { KeySource } from '../../discovery/key-source/key-source.ts';
 import { createUrlSource } from '../../discovery/key-source/url.ts';
 import { clusterOwner } from '../../discovery/publish/cluster-owner.ts';
 import type { CommandSettings } from '../catalog/commands.ts';
+import { clusterIssuer } from '../cluster-issuer.ts';
 import { Failure, messageOf } from '../fault.ts';
 import { keySourcesOf } from '../issuers.ts';
 import { createKubeClient, type KubeClient, loadKubeConfig } from '../runtime/kube-client.ts';
@@ -19,6 +21,8 @@ type Settings = Pick<
 export interface NamedIssuer {
   readonly issuer: string | ((signal: AbortSignal) => Promise<string>);
   readonly sources: readonly KeySource[];
+  /** The cluster among the sources; issuers of one context have the same. */
+  readonly cluster: Cluster | undefined;
   /** Who may publish it: the cluster that gives the keys, else whoever has the issuer. */
   readonly owner: (issuer: string, signal: AbortSignal) => Promise<string>;
 }
@@ -31,13 +35,13 @@ export function openIssuers(
   all: readonly Settings[],
   { env }: Pick<Terminal, 'env'>,
 ): { readonly issuers: readonly NamedIssuer[]; close(): void } {
-  const clients = new Map<string, KubeClient>();
+  const clients = new Map<string, ClusterClient>();
   const faults: string[] = [];
-  function clientOf({ kubeconfig, context }: Settings): KubeClient {
-    const key = JSON.stringify([kubeconfig, context]);
+  function clientOf({ kubeconfig, context }: Settings): ClusterClient {
+    const kubeConfig = loadKubeConfig({ kubeconfig, env });
+    const key = JSON.stringify([kubeconfig, context ?? kubeConfig.currentContext]);
     const client =
-      clients.get(key) ??
-      createKubeClient(loadKubeConfig({ kubeconfig, env }), context === undefined ? {} : { context });
+      clients.get(key) ?? clusterClient(createKubeClient(kubeConfig, context === undefined ? {} : { context }));
     clients.set(key, client);
     return client;
   }
@@ -51,18 +55,30 @@ export function openIssuers(
     }
   });
   const close = () => {
-    for (const client of clients.values()) client.close();
+    for (const { client } of clients.values()) client.close();
   };
   if (faults.length === 0) return { issuers, close };
   close();
   throw new Failure(faults.join('; '));
 }
 
-function named(settings: Settings, client: () => KubeClient): NamedIssuer {
+interface ClusterClient {
+  readonly client: KubeClient;
+  readonly cluster: Cluster;
+}
+
+function clusterClient(client: KubeClient): ClusterClient {
+  const { server, get } = client;
+  return { client, cluster: { server, issuer: (signal) => clusterIssuer(get, signal) } };
+}
+
+function named(settings: Settings, clusterOf: () => ClusterClient): NamedIssuer {
   const { issuer, keys: paths, jwksUrl, allowHttpIssuer, allowPrivateKeys } = settings;
   const kinds = keySourcesOf(settings);
-  const { get } = kinds.includes('cluster') ? client() : { get: noCluster };
+  const { client, cluster } = kinds.includes('cluster') ? clusterOf() : { client: undefined, cluster: undefined };
+  const get = client?.get ?? noCluster;
   return {
+    cluster,
     owner: async (name, signal) => (kinds.includes('cluster') ? clusterOwner(get, signal) : name),
     issuer: issuer ?? ((signal) => discoveredIssuer(get, allowHttpIssuer, signal)),
     sources: kinds.map((kind) => {

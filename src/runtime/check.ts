@@ -4,8 +4,8 @@ export interface Check {
   readonly name: string;
   /** Why it is not fulfilled; empty where it is. */
   readonly reasons: readonly string[];
-  /** It is listed, and the service is ready in spite of it. */
-  readonly tolerated?: boolean;
+  /** It is listed, and the service is ready in spite of it: why, in a few words. */
+  readonly tolerated?: string;
 }
 
 /** A check with one reason at most. */

@@ -11,7 +11,14 @@ export interface HttpOptions {
   readonly signal?: AbortSignal;
 }
 
+export interface ConditionalOptions extends HttpOptions {
+  /** An entity tag: the body is only wanted where it has another one by now. */
+  readonly ifNoneMatch?: string | undefined;
+}
+
 export interface HttpAnswer {
+  /** 304, without a body, only to a request with `ifNoneMatch`. */
+  readonly status: 200 | 304;
   readonly headers: IncomingHttpHeaders;
   readonly body: Buffer;
 }
@@ -27,8 +34,8 @@ export async function httpGet(url: string, options: HttpOptions): Promise<Buffer
   return (await exchange('GET', url, options)).body;
 }
 
-/** As `httpGet`, with the headers of the answer. */
-export function httpGetAnswer(url: string, options: HttpOptions): Promise<HttpAnswer> {
+/** As `httpGet`, with the headers of the answer, and with a condition where one is given (RFC 9110 section 13.1.2). */
+export function httpGetAnswer(url: string, options: ConditionalOptions): Promise<HttpAnswer> {
   return exchange('GET', url, options);
 }
 
@@ -45,7 +52,7 @@ export function withoutQuery(url: string): string {
 function exchange(
   method: 'GET' | 'POST',
   url: string,
-  { ca, accept, signal }: HttpOptions,
+  { ca, accept, signal, ifNoneMatch }: ConditionalOptions,
   body?: string,
 ): Promise<HttpAnswer> {
   const timeout = AbortSignal.timeout(TIMEOUT_MS);
@@ -59,6 +66,7 @@ function exchange(
         accept,
         'accept-encoding': 'identity',
         'user-agent': 'podpass',
+        ...(ifNoneMatch === undefined ? {} : { 'if-none-match': ifNoneMatch }),
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
       },
       signal: signal === undefined ? timeout : AbortSignal.any([timeout, signal]),
@@ -69,7 +77,8 @@ function exchange(
     request.on('error', (error) => fail(reason(error), error));
     request.on('response', (response) => {
       const { statusCode = 0, headers } = response;
-      if (statusCode !== 200) {
+      const isUnchanged = statusCode === 304 && ifNoneMatch !== undefined;
+      if (statusCode !== 200 && !isUnchanged) {
         response.destroy();
         const where =
           headers.location === undefined ? '' : ` (a redirect to ${headers.location}, which is not followed)`;
@@ -85,7 +94,8 @@ function exchange(
         response.destroy();
         fail('the answer is over 1 MiB');
       });
-      response.on('end', () => resolve({ headers, body: Buffer.concat(chunks) }));
+      const status = isUnchanged ? 304 : 200;
+      response.on('end', () => resolve({ status, headers, body: Buffer.concat(chunks) }));
     });
     request.end(body);
   });

@@ -31,7 +31,7 @@ export function createStatusApp(metrics: Metrics, checks: () => readonly Check[]
         return send(response, 200, verbose ? listed('healthz', [PING]) : 'ok\n');
       case '/readyz': {
         const all = checks();
-        const reasons = all.flatMap((each) => (each.tolerated ? [] : each.reasons));
+        const reasons = all.flatMap((each) => (each.tolerated === undefined ? each.reasons : []));
         const status = reasons.length === 0 ? 200 : 503;
         if (verbose) return send(response, status, listed('readyz', [PING, ...all]));
         return send(response, status, status === 200 ? 'ok\n' : `not ready: ${reasons.join('; ')}\n`);
@@ -51,9 +51,9 @@ export function createStatusApp(metrics: Metrics, checks: () => readonly Check[]
 function listed(what: 'healthz' | 'readyz', checks: readonly Check[]): string {
   const lines = checks.map(({ name, reasons, tolerated }) => {
     if (reasons.length === 0) return `[+]${name} ok`;
-    return `[-]${name} failed${tolerated ? ', the others serve' : ''}: ${reasons.join('; ')}`;
+    return `[-]${name} failed${tolerated === undefined ? '' : `, ${tolerated}`}: ${reasons.join('; ')}`;
   });
-  const passed = checks.every(({ reasons, tolerated }) => tolerated || reasons.length === 0);
+  const passed = checks.every(({ reasons, tolerated }) => tolerated !== undefined || reasons.length === 0);
   return `${[...lines, `${what} check ${passed ? 'passed' : 'failed'}`].join('\n')}\n`;
 }
 

@@ -8,7 +8,7 @@ import { type AlertName, type AlertRow, alertRows } from '../../src/catalog/aler
 import { dashboard } from '../../src/cli/manifests/dashboard.ts';
 import { monitoring } from '../../src/cli/manifests/monitoring.ts';
 import { type ControlPlane, startControlPlane } from './control-plane.ts';
-import { runProgram, startDiscovery, startWebhook } from './podpass.ts';
+import { runProgram, startDiscovery, startWebhook, until } from './podpass.ts';
 import { clusterBinaries, describeCluster } from './suite.ts';
 
 interface Group {
@@ -67,6 +67,7 @@ const HEALTHY: Series = {
   [discovery('podpass_keys', 'state="refused"')]: '0x120',
   [discovery('podpass_key_source_last_success_timestamp_seconds')]: '0+60x120',
   [discovery('podpass_key_source_poll_interval_seconds')]: '60x120',
+  [discovery('podpass_cluster_issuer_mismatch')]: '0x120',
   [discovery('podpass_publish_total', 'target="s3",result="unchanged"')]: '0+1x120',
   [discovery('podpass_publish_total', 'target="s3",result="failed"')]: '0x120',
   // Without TLS.
@@ -242,6 +243,18 @@ const cases: { readonly [A in AlertName]: readonly Case[] } = {
       series: { [discovery('podpass_keys', 'state="refused"')]: '0x60 1x60' },
       silent: 74,
       fires: 77,
+    },
+  ],
+  PodpassClusterIssuerMismatch: [
+    {
+      what: 'the API server begins with another issuer',
+      series: { [discovery('podpass_cluster_issuer_mismatch')]: '0x60 1x60' },
+      silent: 74,
+      fires: 77,
+    },
+    {
+      what: 'API servers take turns while the issuer is rolled out',
+      series: { [discovery('podpass_cluster_issuer_mismatch')]: '0x60 1x5 0x2 1x5 0x48' },
     },
   ],
   PodpassDiscoveryServerErrors: [
@@ -448,11 +461,15 @@ describeCluster('what the services expose', () => {
       const exposition = await (await fetch(`${running.statusUrl}/metrics`)).text();
       expect(exposition).toContain('podpass_certificate_expiry_timestamp_seconds 1');
       expect([service, await check(exposition)]).toEqual([service, { code: 0, stdout: '', stderr: '' }]);
-      const verbose = await (await fetch(`${running.statusUrl}/readyz?verbose`)).text();
+      const read = async () => (await fetch(`${running.statusUrl}/readyz?verbose`)).text();
+      if (service === 'discovery') await until('the cluster to tell', async () => (await read()).includes('tokens of'));
+      const verbose = await read();
       const checks = verbose.trim().split('\n');
       expect(checks.at(-1)).toBe('readyz check passed');
       const own =
-        service === 'webhook' ? ['service-account-cache', 'certificate'] : ['issuer', `documents of ${cluster.issuer}`];
+        service === 'webhook'
+          ? ['service-account-cache', 'certificate']
+          : ['issuer', `documents of ${cluster.issuer}`, `tokens of ${cluster.url}`];
       expect(checks.slice(0, -1)).toEqual(['ping', 'shutdown', ...own].map((name) => `[+]${name} ok`));
     } finally {
       await running.stop();

@@ -19,6 +19,8 @@ export interface ControlPlaneOptions {
    * `--service-account-key-file` for each text in `files`.
    */
   keys?: 'rsa' | 'ec' | { signing: string; files: string[] };
+  /** Another one, whose etcd this API server shares: two API servers of one cluster. Stop this one first. */
+  beside?: ControlPlane;
   /** `--api-audiences`; default: the issuers. */
   apiAudiences?: string[];
   /** Further flags of the API server, e.g. `--service-account-max-token-expiration=1h`. */
@@ -72,6 +74,8 @@ export interface TokenRequest {
 export interface RestartOptions {
   /** PEMs for further `--service-account-key-file`s, after those there are. */
   addKeyFiles?: string[];
+  /** PEMs for all of them, in the place of those there are. */
+  keyFiles?: string[];
   /** PEM of another signing key. Its public half is published only if a key file holds it. */
   signingKey?: string;
   /** Default SIGKILL: after a SIGTERM the API server waits up to 60 s for clients that watch. */
@@ -136,7 +140,7 @@ export class ControlPlane {
   readonly #issuers: string[];
   readonly #folder: string;
   readonly #guardian: Guardian;
-  readonly #keyFiles: string[];
+  #keyFiles: string[];
   #signingKey: string;
   #etcd: Server | undefined;
   #etcdPort = 0;
@@ -196,6 +200,10 @@ export class ControlPlane {
     return this.#folder;
   }
 
+  get etcdPort(): number {
+    return this.#etcdPort;
+  }
+
   /** Process numbers of the servers that run. */
   get pids(): number[] {
     return [this.#etcd, this.#apiServer].flatMap((server) => (server?.running && server.pid ? [server.pid] : []));
@@ -212,11 +220,14 @@ export class ControlPlane {
     for (const [name, pem] of Object.entries({ 'ca.crt': ca, 'apiserver.crt': cert, 'apiserver.key': key })) {
       if (pem !== undefined) await writeFile(join(this.#folder, 'pki', name), pem, { mode: 0o600 });
     }
-    await withFreePorts(async () => {
-      this.#etcdPort = await freePort();
-      await this.#place?.expose(this.#etcdPort);
-      await this.startEtcd();
-    });
+    if (this.#options.beside) this.#etcdPort = this.#options.beside.etcdPort;
+    else {
+      await withFreePorts(async () => {
+        this.#etcdPort = await freePort();
+        await this.#place?.expose(this.#etcdPort);
+        await this.startEtcd();
+      });
+    }
     await withFreePorts(async () => {
       this.#port = await freePort();
       await this.#place?.expose(this.#port);
@@ -321,7 +332,7 @@ export class ControlPlane {
 
   async restartApiServer(options: RestartOptions = {}): Promise<void> {
     await this.killApiServer(options.kill);
-    this.#keyFiles.push(...(options.addKeyFiles ?? []));
+    this.#keyFiles = [...(options.keyFiles ?? this.#keyFiles), ...(options.addKeyFiles ?? [])];
     this.#signingKey = options.signingKey ?? this.#signingKey;
     await this.startApiServer();
   }

@@ -3,6 +3,7 @@ import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type ControlPlane, serviceAccountKeyPair, startControlPlane } from './control-plane.ts';
 import { kubeconfigOf, type Podpass, podpass, startDiscovery, testCa, until } from './podpass.ts';
@@ -121,6 +122,31 @@ describeCluster('several issuers', () => {
     expect([await verify(ofBlue, '/green'), await verify(ofGreen, '/blue')]).toEqual([1, 1]);
   });
 
+  it('that are not the one of the tokens are told, and served on', async () => {
+    // Old and new beside each other, as in a migration.
+    const samples = await discovery.metrics();
+    expect(samples.value('podpass_cluster_issuer_mismatch')).toBe(0);
+    expect(await verbose()).toContain(`[+]tokens of ${blue.url} ok`);
+
+    const name = `${issuer('/blue')}/`;
+    const wrong = await startDiscovery(blue, ['--issuer', name, '--poll-interval', '1s']);
+    try {
+      const mismatch = async () => (await wrong.metrics()).value('podpass_cluster_issuer_mismatch');
+      await until('the comparison', async () => (await mismatch()) === 1);
+      expect(await wrong.ready()).toBe(true);
+      const detail = `its tokens are from "${issuer('/blue')}", and the keys are served for "${name}": they differ in the slash at the end`;
+      const text = await (await fetch(`${wrong.statusUrl}/readyz?verbose`)).text();
+      expect(text).toContain(`[-]tokens of ${blue.url} failed, only a warning: ${detail}\nreadyz check passed`);
+      const served = JSON.parse((await get(`${wrong.url}/blue/openid/v1/jwks`)).text) as JwkSet;
+      expect(kids(served)).toEqual(await theirs(blue));
+      await sleep(2_500);
+      const told = wrong.logs().filter(({ msg }) => msg.startsWith('the tokens of the cluster'));
+      expect(told).toMatchObject([{ level: 'warn', clusterIssuer: issuer('/blue'), issuers: [name], detail }]);
+    } finally {
+      await wrong.stop();
+    }
+  });
+
   it('of the web: one discovery reads another, and the API server itself where anyone may', async () => {
     await blue.expect('POST', '/apis/rbac.authorization.k8s.io/v1/clusterrolebindings', {
       metadata: { name: 'anyone-reads-keys' },
@@ -147,6 +173,10 @@ describeCluster('several issuers', () => {
         const { status, text } = await get(`${at}${path}/openid/v1/jwks`);
         return status === 200 ? kids(JSON.parse(text) as JwkSet) : status;
       };
+      expect(await there('/chain')).toEqual(await theirs(green));
+      const unchanged = async () =>
+        (await discovery.metrics()).value('podpass_http_requests_total', { path: '/openid/v1/jwks', code: '304' });
+      await until('a reading that did not need to be sent', async () => (await unchanged()) > 0);
       expect(await there('/chain')).toEqual(await theirs(green));
       expect(await there('/direct')).toEqual(await theirs(blue));
       expect(await there('/redirected')).toBe(503);

@@ -19,6 +19,13 @@ const chart = join(folder, 'helm/podpass');
 const BASE = { namespace: 'podpass', image: DEFAULT_IMAGE, tls: 'managed' } as const satisfies Installation;
 const ISSUER = 'https://issuer.example.com/a';
 
+/** What discovery can be switched to: the component, the installation; in the chart the values have its names. */
+const SWITCHES = [
+  ['key-state', { keyState: true }],
+  ['publishing', { publishing: true }],
+  ['dns', { dns: true }],
+] as const;
+
 type ById = Record<string, KubeObject>;
 
 const byId = (objects: readonly KubeObject[]): ById =>
@@ -110,6 +117,27 @@ describeCluster('manifests, built by Kustomize', () => {
     expect(JSON.stringify(await kustomize('base'))).not.toContain('ephemeral');
   });
 
+  it.each(SWITCHES)('the component %s switches that on in any of them that has discovery', async (component, more) => {
+    const at = relative(own, folder);
+    const { namespace, discovery } = installationFiles({ ...BASE, ...more });
+    const alone = [namespace, discovery].flatMap((contents) => Object.values(contents).flat());
+    for (const [resource, objects] of [
+      ['base', allObjects({ ...BASE, ...more })],
+      ['overlays/discovery-only', alone],
+    ] as const) {
+      const components = [join(at, 'overlays', component)];
+      writeFileSync(join(own, 'kustomization.yaml'), stringify({ resources: [join(at, resource)], components }));
+      expect(await kustomize(own)).toEqual(byId(objects));
+    }
+  });
+
+  it('all of these components go together', async () => {
+    const at = relative(own, folder);
+    const components = SWITCHES.map(([component]) => join(at, 'overlays', component));
+    writeFileSync(join(own, 'kustomization.yaml'), stringify({ resources: [join(at, 'base')], components }));
+    expect(await kustomize(own)).toEqual(byId(allObjects({ ...BASE, keyState: true, publishing: true, dns: true })));
+  });
+
   it('the overlay cert-manager takes the certificate from there, and gives back the rights for its own', async () => {
     const built = await kustomize('overlays/cert-manager');
     expect(built).toEqual(byId(allObjects({ ...BASE, tls: 'cert-manager' })));
@@ -173,6 +201,28 @@ describeCluster('the chart', () => {
       const built = await template('webhook.ephemeralContainers=true', `tls.mode=${tls}`);
       expect(built).toEqual(withoutNamespace(allObjects({ ...BASE, tls, ephemeralContainers: true })));
     }
+  });
+
+  it.each(SWITCHES)('switches %s on by a value', async (_, more) => {
+    const [name] = Object.keys(more);
+    const built = await template(`discovery.${name}=true`);
+    expect(built).toEqual(withoutNamespace(allObjects({ ...BASE, ...more })));
+    const { webhook } = installationFiles(BASE);
+    expect(await template(`discovery.${name}=true`, 'discovery.enabled=false')).toEqual(
+      byId(Object.values(webhook).flat()),
+    );
+  });
+
+  it('switches all of them on together, flags of one’s own come last', async () => {
+    const built = await template(
+      'discovery.keyState=true,discovery.publishing=true,discovery.dns=true',
+      'discovery.args={--publish-to=s3://bucket/a}',
+    );
+    const expected = allObjects({ ...BASE, keyState: true, publishing: true, dns: true });
+    expect(Object.keys(built)).toEqual(Object.keys(withoutNamespace(expected)));
+    expect(JSON.stringify(built['Deployment/podpass/podpass-discovery'])).toContain(
+      '"args":["discovery","--key-source=cluster","--state=configmap/podpass-keys","--publish-to=s3://bucket/a"]',
+    );
   });
 
   it('leaves out what is switched off', async () => {
@@ -245,6 +295,7 @@ describeCluster('the chart', () => {
     'issuer=x y',
     'monitoring.enabled=yes',
     'monitoring.label.a=b',
+    'discovery.keyState=podpass-keys',
   ])('refuses %s', async (value) => {
     const ran = await helm(['template', 'podpass', chart, '--set', value], home);
     expect([ran.code, ran.stderr]).toEqual([1, expect.stringContaining("don't meet the specifications of the schema")]);
@@ -256,7 +307,14 @@ describeCluster('the chart', () => {
       const ran = await helm([...args, ...on], home);
       expect([ran.code, ran.stderr]).toEqual([0, expect.not.stringContaining('arning')]);
     };
-    await run('install', 'podpass', chart, '--create-namespace');
+    await run('install', 'podpass', chart, '--create-namespace', '--set', 'discovery.keyState=true');
+    const keys = '/api/v1/namespaces/podpass/configmaps/podpass-keys';
+    await cluster.expect(
+      'PATCH',
+      keys,
+      { data: { 'state.json': 'x' } },
+      { contentType: 'application/merge-patch+json' },
+    );
     const secret = '/api/v1/namespaces/podpass/secrets/podpass-webhook-tls';
     const group = '/apis/admissionregistration.k8s.io/v1';
     const configuration = `${group}/mutatingwebhookconfigurations/podpass`;
@@ -275,7 +333,8 @@ describeCluster('the chart', () => {
     }));
     await cluster.expect('PATCH', configuration, patch, { contentType: 'application/json-patch+json' });
 
-    await run('upgrade', 'podpass', chart, '--set', 'webhook.replicas=3');
+    await run('upgrade', 'podpass', chart, '--set', 'webhook.replicas=3,discovery.keyState=true');
+    expect(await cluster.expect('GET', keys)).toMatchObject({ data: { 'state.json': 'x' } });
     expect(await cluster.expect('GET', secret)).toMatchObject({ data: { 'tls.crt': 'eA==' } });
     const { webhooks } = await cluster.expect<{ webhooks: { clientConfig: object }[] }>('GET', configuration);
     expect(webhooks.map(({ clientConfig }) => clientConfig)).toMatchObject(before.map(() => ({ caBundle })));

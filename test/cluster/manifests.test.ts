@@ -1,4 +1,5 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
@@ -10,7 +11,7 @@ import type { KubeObject } from '../../src/cli/manifests/object.ts';
 import { idOf } from '../../src/cli/manifests/text.ts';
 import type { ApiResponse } from './api-client.ts';
 import { type ControlPlane, type KubeObject as Stored, startControlPlane } from './control-plane.ts';
-import { type Podpass, startWebhook, until } from './podpass.ts';
+import { type Podpass, startDiscovery, startWebhook, until } from './podpass.ts';
 import { type Container, ourVolumes, specOf } from './pods.ts';
 import { clusterBinaries, describeCluster } from './suite.ts';
 
@@ -433,6 +434,84 @@ describeCluster('the installation, on a real API server', () => {
         expect(body.message).toContain('failed calling webhook "azure.podpass.dev"');
         for (const labels of [{}, { 'azure.workload.identity/use': 'false' }])
           expect((await create({ labels, namespace })).status).toBe(201);
+      }
+    });
+  });
+
+  describe('with a state and copies of discovery', () => {
+    const switched = allObjects({ ...INSTALLATION, keyState: true, publishing: true, dns: true });
+    const before = new Map(objects.map((object) => [idOf(object), JSON.stringify(object)]));
+    const changed = switched.filter((object) => before.get(idOf(object)) !== JSON.stringify(object));
+    const configMap = `/api/v1/namespaces/${OWN}/configmaps/podpass-keys`;
+    let folder: string;
+    beforeAll(() => {
+      folder = mkdtempSync(join(tmpdir(), 'podpass-copies-'));
+    });
+    afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+    const discoveryMay = (verb: string, resource: string, rest: object) =>
+      cluster
+        .expect<{ status: { allowed: boolean } }>('POST', '/apis/authorization.k8s.io/v1/subjectaccessreviews', {
+          spec: {
+            user: `system:serviceaccount:${OWN}:podpass-discovery`,
+            groups: ['system:serviceaccounts', `system:serviceaccounts:${OWN}`, 'system:authenticated'],
+            resourceAttributes: { verb, resource, ...rest },
+          },
+        })
+        .then(({ status }) => status.allowed);
+    const keys = { namespace: OWN, name: 'podpass-keys' };
+    const rights: [string, string, object][] = [
+      ['get', 'configmaps', keys],
+      ['update', 'configmaps', keys],
+      ['get', 'namespaces', { namespace: 'kube-system', name: 'kube-system' }],
+    ];
+
+    it('discovery may do nothing of it where it is not switched on', async () => {
+      for (const right of rights) expect([...right, await discoveryMay(...right)]).toEqual([...right, false]);
+    });
+
+    it.each(changed.map((object) => [idOf(object), object] as const))('accepts %s, strictly', async (_, object) => {
+      const answer = await apply(object);
+      expect([[200, 201].includes(answer.status), answer.warnings, answer.body.message]).toEqual([true, [], undefined]);
+    });
+
+    it('gives discovery these rights and no more', async () => {
+      for (const right of rights) await until(JSON.stringify(right), () => discoveryMay(...right));
+      for (const right of [
+        ['create', 'configmaps', { namespace: OWN }],
+        ['list', 'configmaps', { namespace: OWN }],
+        ['delete', 'configmaps', keys],
+        ['get', 'configmaps', { ...keys, name: 'another' }],
+        ['update', 'configmaps', { ...keys, namespace: NAMESPACE }],
+        ['get', 'namespaces', { namespace: NAMESPACE, name: NAMESPACE }],
+        ['list', 'namespaces', {}],
+        ['get', 'secrets', { namespace: OWN, name: 'podpass-webhook-tls' }],
+      ] as [string, string, object][]) {
+        expect([...right, await discoveryMay(...right)]).toEqual([...right, false]);
+      }
+    });
+
+    it('discovery keeps its state and its copies with them, and applying all again takes nothing away', async () => {
+      const kubeconfig = await cluster.kubeconfigFor({ namespace: OWN, serviceAccount: 'podpass-discovery' });
+      const discovery = await startDiscovery(
+        cluster,
+        ['--state', 'configmap/podpass-keys', '--publish-to', join(folder, 'out')],
+        { kubeconfig },
+      );
+      try {
+        const mark = join(folder, 'out', '.podpass-owner.json');
+        await until('the copy', () => existsSync(join(folder, 'out/.well-known/openid-configuration')));
+        const { metadata } = await cluster.expect('GET', '/api/v1/namespaces/kube-system');
+        expect(JSON.parse(readFileSync(mark, 'utf8'))).toEqual({ issuer: cluster.issuer, owner: metadata.uid });
+        const stateOf = async () => (await cluster.expect<{ data?: Record<string, string> }>('GET', configMap)).data;
+        await until('the state', async () => (await stateOf())?.['state.json'] !== undefined);
+        const before = await stateOf();
+        expect(before?.['state.json']).toContain(cluster.issuer);
+        for (const object of changed) expect((await apply(object)).status, idOf(object)).toBe(200);
+        expect(await stateOf()).toEqual(before);
+        expect(discovery.logs().filter(({ level }) => level === 'warn')).toEqual([]);
+      } finally {
+        await discovery.stop();
       }
     });
   });

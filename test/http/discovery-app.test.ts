@@ -182,6 +182,9 @@ describe('If-None-Match', () => {
     ['any', '*'],
     ['any, with blanks', ' * '],
     ['empty items', `, ,${own},`],
+    ['a tag with a comma and one with a star before it', `"a,b", W/"*", ${own}`],
+    ['twice', `${own}, ${own}`],
+    ['without blanks', `"a",W/${own},"b"`],
   ])('%s: 304 without a body and without what describes one', async (_, value) => {
     await listen();
     for (const method of ['GET', 'HEAD']) {
@@ -202,6 +205,9 @@ describe('If-None-Match', () => {
     ['a star among others', `"a", *`],
     ['a star in quotes', '"*"'],
     ['an open quote', '"'],
+    ['an open quote before the tag', `"a, ${own}`],
+    ['the tag in another one', `"${own.slice(1, -1)}-gzip"`],
+    ['the tag in other letters', own.toUpperCase() === own ? own.toLowerCase() : own.toUpperCase()],
   ])('%s: 200', async (_, value) => {
     await listen();
     expect(await ask('/openid/v1/jwks', { 'If-None-Match': value })).toEqual(await ask('/openid/v1/jwks'));
@@ -358,6 +364,91 @@ describe('nothing else is there', () => {
   test('OPTIONS *', async () => {
     await listen();
     expect(statusOf(await get('*', 'OPTIONS'))).toBe(404);
+  });
+});
+
+describe('odd requests', () => {
+  const send = (lines: string[], version = '1.1') =>
+    raw([`GET /openid/v1/jwks HTTP/${version}`, ...lines, '', ''].join('\r\n'));
+  const parts = (answer: string) => {
+    const [head = '', body = ''] = answer.split('\r\n\r\n');
+    return { status: statusOf(head), fields: head.toLowerCase().split('\r\n').slice(1), body };
+  };
+  const JWKS = DOCUMENTS.jwks.bytes.toString();
+
+  test('HTTP/1.0, without a Host: the whole document with its length, and the end of the connection', async () => {
+    await listen();
+    const { status, fields, body } = parts(await send([], '1.0'));
+    expect([status, body]).toEqual([200, JWKS]);
+    expect(fields).toContain(`content-length: ${JWKS.length}`);
+    expect(fields).toContain('connection: close');
+    expect(fields.join()).not.toContain('transfer-encoding');
+    const unchanged = parts(await send([`If-None-Match: ${DOCUMENTS.jwks.etag}`], '1.0'));
+    expect([unchanged.status, unchanged.body]).toEqual([304, '']);
+  });
+
+  test('HTTP/1.1 without a Host is refused: RFC 9112 section 3.2', async () => {
+    await listen();
+    expect(parts(await send(['Connection: close'])).status).toBe(400);
+    expect(counted).toEqual([]);
+  });
+
+  test.each([
+    [
+      'another protocol is offered',
+      ['Upgrade: h2c', 'Connection: Upgrade, HTTP2-Settings, close', 'HTTP2-Settings: AA'],
+    ],
+    ['parts are asked for', ['Range: bytes=0-1,5-6', `If-Range: ${DOCUMENTS.jwks.etag}`]],
+    ['a part beyond the end is asked for', ['Range: bytes=100000-']],
+    ['it was changed by a date', ['If-Unmodified-Since: Thu, 01 Jan 1970 00:00:00 GMT']],
+    ['only a cache is asked', ['Cache-Control: only-if-cached, no-store', 'Pragma: no-cache']],
+    ['compression is accepted', ['TE: gzip, trailers', 'Accept-Encoding: *;q=1, identity;q=0']],
+    ['the Host has a dot at its end', []],
+  ])('the same document where %s', async (_, lines) => {
+    await listen();
+    const { status, fields, body } = parts(await send(['Host: issuer.example.com.', 'Connection: close', ...lines]));
+    expect([status, body]).toEqual([200, JWKS]);
+    expect(fields.join('\n')).not.toMatch(
+      /^(content-range|content-encoding|accept-ranges|set-cookie|location|vary|upgrade):/m,
+    );
+  });
+
+  test('100-continue is said where it is expected, and then the document', async () => {
+    await listen();
+    const answer = await send(['Host: x', 'Connection: close', 'Expect: 100-continue']);
+    expect(answer.startsWith('HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n')).toBe(true);
+    expect(answer.endsWith(JWKS)).toBe(true);
+  });
+
+  test('a query as long as a header may be changes nothing, and a longer one is refused', async () => {
+    await listen();
+    const whole = await ask(METADATA);
+    expect(await ask(`${METADATA}?${'a=%2F..%00&'.repeat(1_400)}`)).toEqual(whole);
+    expect(statusOf(await get(`${METADATA}?${'x'.repeat(20_000)}`))).toBe(431);
+  });
+
+  test('of several issuers with one path, the absolute form beats the Host, and of two Hosts none counts', async () => {
+    const names = ['https://a.example', 'https://b.example'];
+    const routes = createRoutes(
+      names.map((issuer) => {
+        const own = createDocuments(issuer, KEYS);
+        return { issuer, documents: () => own, cacheMaxAgeSeconds: 300 };
+      }),
+    );
+    await listen({ routes: () => routes });
+    const from = async (target: string, ...hosts: string[]) => {
+      const lines = hosts.map((host) => `Host: ${host}\r\n`).join('');
+      const { status, body } = parts(await raw(`GET ${target} HTTP/1.1\r\n${lines}Connection: close\r\n\r\n`));
+      return status === 200 ? (JSON.parse(body) as { issuer: string }).issuer : status;
+    };
+    expect(await from(METADATA, 'b.example')).toBe('https://b.example');
+    expect(await from(METADATA, 'b.example.:443')).toBe('https://b.example');
+    expect(await from(`http://a.example${METADATA}`, 'b.example')).toBe('https://a.example');
+    expect(await from(`https://c.example${METADATA}`, 'b.example')).toBe(404);
+    expect([400, 404]).toContain(await from(METADATA, 'a.example', 'b.example'));
+    expect([400, 404]).toContain(await from(METADATA, 'b.example', 'b.example'));
+    expect(await from(METADATA, '')).toBe(404);
+    expect(statusOf(await raw(`GET ${METADATA} HTTP/1.0\r\n\r\n`))).toBe(404);
   });
 });
 

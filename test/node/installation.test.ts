@@ -50,7 +50,7 @@ describeNode('an installation on a node', () => {
 
     it.each([
       ['webhook', 9090, ['ping', 'shutdown', 'service-account-cache', 'certificate']],
-      ['discovery', 9091, ['ping', 'shutdown', 'issuer', 'documents of ISSUER']],
+      ['discovery', 9091, ['ping', 'shutdown', 'issuer', 'documents of ISSUER', 'tokens of https://10.96.0.1:443']],
     ] as const)('tells through the API server how %s is', async (service, port, checks) => {
       const [pod] = await installed.podsOf(service);
       const proxy = `/api/v1/namespaces/podpass/pods/${pod?.metadata.name}:${port}/proxy`;

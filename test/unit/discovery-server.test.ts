@@ -12,7 +12,7 @@ function service(issuer: string | ((signal: AbortSignal) => Promise<string>), so
   return serve({ issuer, sources: [source] });
 }
 
-function serve(...issuers: Pick<DiscoveredIssuer, 'issuer' | 'sources'>[]) {
+function serve(...issuers: Pick<DiscoveredIssuer, 'issuer' | 'sources' | 'cluster'>[]) {
   return startDiscovery({
     issuers: issuers.map((each) => ({ ...each, ...TIMES })),
     clock: Date.now,
@@ -81,7 +81,45 @@ test('an issuer that is told after the end starts nothing', async () => {
   expect(reads).toBe(0);
 });
 
+test('a cluster whose tokens are from another issuer is listed and counted, and does not count for readiness', async () => {
+  const cluster = { server: 'https://10.0.0.1:6443', issuer: async () => 'https://issuer.example.com/a/' };
+  const source = { name: 'cluster', read: async () => ({ keys: [published(ec())], refused: [] }) };
+  const started = await serve({ issuer: 'https://issuer.example.com/a', sources: [source], cluster });
+  const verbose = async () => (await fetch(`http://127.0.0.1:${started.metricsPort}/readyz?verbose`)).text();
+  await expect
+    .poll(verbose)
+    .toContain(
+      '[-]tokens of https://10.0.0.1:6443 failed, only a warning: its tokens are from "https://issuer.example.com/a/", ' +
+        'and the keys are served for "https://issuer.example.com/a": they differ in the slash at the end\nreadyz check passed\n',
+    );
+  const { status } = await fetch(`http://127.0.0.1:${started.metricsPort}/readyz`);
+  const metrics = await (await fetch(`http://127.0.0.1:${started.metricsPort}/metrics`)).text();
+  expect([status, metrics]).toEqual([200, expect.stringContaining('podpass_cluster_issuer_mismatch 1\n')]);
+  await started.stop(100);
+});
+
 describe('several issuers', () => {
+  test('of one cluster: one of them is enough, and one that is not known yet is waited for', async () => {
+    const cluster = { server: 'https://10.0.0.1:6443', issuer: async () => 'https://a.example/new' };
+    const source = () => ({ name: 'cluster', read: async () => ({ keys: [published(ec())], refused: [] }) });
+    let tell: (issuer: string) => void = () => {};
+    const asked = new Promise<string>((resolve) => {
+      tell = resolve;
+    });
+    const started = await serve(
+      { issuer: 'https://a.example/old', sources: [source()], cluster },
+      { issuer: () => asked, sources: [source()], cluster },
+    );
+    const get = async (path: string) => (await fetch(`http://127.0.0.1:${started.metricsPort}${path}`)).text();
+    await expect.poll(() => get('/readyz?verbose')).toContain('[+]documents of https://a.example/old ok');
+    await sleep(100);
+    expect(await get('/readyz?verbose')).not.toContain('tokens of');
+    tell('https://a.example/new');
+    await expect.poll(() => get('/readyz?verbose')).toContain('[+]tokens of https://10.0.0.1:6443 ok\n');
+    expect(await get('/metrics')).toContain('podpass_cluster_issuer_mismatch 0\n');
+    await started.stop(100);
+  });
+
   const KEY = published(ec());
   const good = (kid: string): KeySource => ({
     name: 'files',

@@ -210,9 +210,15 @@ describe('documents', () => {
 
   test('follow the keys, with one word to the listener for each change', async () => {
     const changes: (Documents | undefined)[] = [];
+    const held: (string | undefined)[] = [];
     const source = fake('files', reading('a'), reading('a', 'b'));
     source.answer = reading('b');
-    const it = start([source], { onChange: (documents) => changes.push(documents) });
+    const it = start([source], {
+      onChange(documents, known) {
+        changes.push(documents);
+        held.push(known.find(({ heldUntilMs }) => heldUntilMs !== undefined)?.key.kid);
+      },
+    });
     await pass(0);
     expect(kids(it)).toEqual(['a']);
     await pass(60_000);
@@ -223,6 +229,8 @@ describe('documents', () => {
     expect(kids(it)).toEqual(['b']);
     expect(changes).toHaveLength(3);
     expect(changes[2]).toBe(it.documents());
+    // By then it has gone.
+    expect(held).toEqual([undefined, undefined, 'a']);
   });
 
   test('a hold-down shorter than the interval ends by itself', async () => {

@@ -130,6 +130,72 @@ describe('a failure says what was seen', () => {
   }, 20_000);
 });
 
+describe('a set that has not changed', () => {
+  /** Answers in turn, the last one for ever, and notes the condition of each request. */
+  async function serveInTurn(...answers: RequestListener[]) {
+    const conditions: (string | undefined)[] = [];
+    const url = await serve((request, response) => {
+      conditions.push(request.headers['if-none-match']);
+      const answer = answers.length > 1 ? answers.shift() : answers[0];
+      answer?.(request, response);
+    });
+    return { conditions, source: createUrlSource(url), url };
+  }
+  const tagged = (etag: string, ...names: string[]): RequestListener => {
+    const keys = names.map((kid) => jwk(ec(), { kid }));
+    return (_request, response) => response.writeHead(200, { etag }).end(JSON.stringify({ keys }));
+  };
+  const unchanged: RequestListener = (_request, response) => response.writeHead(304).end();
+  const signal = new AbortController().signal;
+  const kids = async (source: { read(signal: AbortSignal): Promise<KeyReading> }) =>
+    (await source.read(signal)).keys.map(({ kid }) => kid);
+
+  test('is not sent again, and is a good reading with the keys from before', async () => {
+    const { conditions, source } = await serveInTurn(tagged('"1"', 'a'), unchanged, tagged('W/"2"', 'b'), unchanged);
+    expect(await kids(source)).toEqual(['a']);
+    expect(await kids(source)).toEqual(['a']);
+    expect(await kids(source)).toEqual(['b']);
+    expect(await kids(source)).toEqual(['b']);
+    expect(await kids(source)).toEqual(['b']);
+    expect(conditions).toEqual([undefined, '"1"', '"1"', 'W/"2"', 'W/"2"']);
+  });
+
+  test('names the refused keys again', async () => {
+    const keys = [jwk(ec(), { kid: 'a' }), { kty: 'oct', kid: 'bad' }];
+    const first: RequestListener = (_request, response) =>
+      response.writeHead(200, { etag: '"1"' }).end(JSON.stringify({ keys }));
+    const { source } = await serveInTurn(first, unchanged);
+    await source.read(signal);
+    expect((await source.read(signal)).refused).toMatchObject([{ kid: 'bad' }]);
+  });
+
+  test('where nothing was read before, 304 is a failure', async () => {
+    const { conditions, source, url } = await serveInTurn(unchanged);
+    await expect(source.read(signal)).rejects.toThrow(`GET ${url}: the answer is 304, not 200`);
+    expect(conditions).toEqual([undefined]);
+  });
+
+  test('failures between do not count: the last good set is the one to compare with', async () => {
+    const bad: RequestListener = (_request, response) => response.writeHead(200, { etag: '"bad"' }).end('{}');
+    const none: RequestListener = (_request, response) =>
+      response.writeHead(200, { etag: '"none"' }).end(JSON.stringify({ keys: [] }));
+    const away: RequestListener = (_request, response) => response.writeHead(503).end();
+    const { conditions, source } = await serveInTurn(tagged('"1"', 'a'), bad, none, away, unchanged);
+    expect(await kids(source)).toEqual(['a']);
+    for (let failures = 0; failures < 3; failures++) {
+      await expect(source.read(signal)).rejects.toBeInstanceOf(KeySourceFailure);
+    }
+    expect(await kids(source)).toEqual(['a']);
+    expect(conditions).toEqual([undefined, '"1"', '"1"', '"1"', '"1"']);
+  });
+
+  test('what is no entity tag is not sent back, nor is one of an older set', async () => {
+    const { conditions, source } = await serveInTurn(tagged('"1"', 'a'), tagged('unquoted', 'b'), tagged('', 'c'));
+    for (const kid of ['a', 'b', 'c', 'c']) expect(await kids(source)).toEqual([kid]);
+    expect(conditions).toEqual([undefined, '"1"', undefined, undefined]);
+  });
+});
+
 test('a reading that is given up ends its request', async () => {
   let closed: () => void = () => {};
   const gone = new Promise<void>((resolve) => {

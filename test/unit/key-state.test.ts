@@ -175,10 +175,12 @@ describe('discovery with a state', () => {
     const it = {
       records,
       saves: 0,
+      fails: false,
       load: async () => it.records,
       save: async (next: readonly KeyRecord[]) => {
         it.saves += 1;
-        it.records = next;
+        if (!it.fails) it.records = next;
+        return !it.fails;
       },
     };
     return it;
@@ -225,9 +227,35 @@ describe('discovery with a state', () => {
     expect(state.records[0]?.lastSeenMs).toBe(START + 20 * MIN);
   });
 
+  test('writes again within a minute what could not be written, with the newest there is, and not after the end', async () => {
+    vi.useFakeTimers({ now: START });
+    const state = memory();
+    state.fails = true;
+    let keys = [named('a')];
+    const it = start(state, async () => ({ keys, refused: [] }));
+    await vi.advanceTimersByTimeAsync(0);
+    expect([state.saves, state.records]).toEqual([1, []]);
+    await vi.advanceTimersByTimeAsync(MIN - 1);
+    expect(state.saves).toBe(3);
+    keys = [named('a'), named('b')];
+    await vi.advanceTimersByTimeAsync(1);
+    state.fails = false;
+    await vi.advanceTimersByTimeAsync(MIN - 1);
+    expect(state.records.map(({ key }) => key.kid)).toEqual(['a', 'b']);
+    const { saves } = state;
+    await vi.advanceTimersByTimeAsync(8 * MIN);
+    expect(state.saves).toBe(saves);
+
+    state.fails = true;
+    await it.stop();
+    const last = state.saves;
+    await vi.advanceTimersByTimeAsync(MIN);
+    expect([state.saves, vi.getTimerCount()]).toEqual([last, 0]);
+  });
+
   test('does not wait for a state that does not come', async () => {
     vi.useFakeTimers({ now: START });
-    const it = start({ load: () => new Promise(() => {}), save: async () => {} }, async () => ({
+    const it = start({ load: () => new Promise(() => {}), save: async () => true }, async () => ({
       keys: [named('a')],
       refused: [],
     }));
@@ -279,8 +307,8 @@ describe('a state in a file', () => {
 
   test('that cannot be written is told once, and nothing is left behind', async () => {
     const it = createKeyStateStore(createStateFile(join(folder, 'none', 'x')), () => START, log).of(ISSUER);
-    await it.save([record('a')]);
-    await it.save([record('a')]);
+    expect(await it.save([record('a')])).toBe(false);
+    expect(await it.save([record('a')])).toBe(false);
     expect(warnings).toHaveLength(1);
     expect(warnings[0]?.reason).toContain('cannot be written (ENOENT)');
     expect(existsSync(join(folder, 'none'))).toBe(false);
@@ -319,7 +347,7 @@ describe('a state in a ConfigMap', () => {
 
   test('is made, then updated, and other data stay', async () => {
     const { held, place } = server();
-    await store(place).save([record('a')]);
+    expect(await store(place).save([record('a')])).toBe(true);
     if (held.object?.data) held.object.data.other = 'x';
     await store(place).save([record('b')]);
     expect(held.writes).toEqual(['POST', 'PUT']);

@@ -231,6 +231,37 @@ test('debug containers have an entry of their own, which nobody waits for', () =
   expect(parsed).toMatchObject({ ok: true, settings: { ephemeralContainers: true } });
 });
 
+test('each switch of discovery adds what it needs, and nothing else', () => {
+  const base = installation('managed');
+  const added = (more: Partial<Installation>) => {
+    const before = new Map(base.map((object) => [idOf(object), JSON.stringify(object)]));
+    return installation('managed', more)
+      .filter((object) => before.get(idOf(object)) !== JSON.stringify(object))
+      .map(idOf);
+  };
+  expect(added({ keyState: true })).toEqual([
+    'Deployment/own/podpass-discovery',
+    'ConfigMap/own/podpass-keys',
+    'Role/own/podpass-keys',
+    'RoleBinding/own/podpass-keys',
+  ]);
+  expect(added({ publishing: true })).toEqual([
+    'ClusterRole/podpass-discovery-publishing',
+    'ClusterRoleBinding/podpass-discovery-publishing',
+  ]);
+  expect(added({ dns: true })).toEqual(['NetworkPolicy/own/podpass-discovery']);
+
+  const all = installation('managed', { keyState: true, publishing: true, dns: true });
+  const deployment = all.find((object) => idOf(object) === 'Deployment/own/podpass-discovery') as KubeObject;
+  const [, ...flags] = templateOf(deployment).spec.containers[0]?.args ?? [];
+  expect(parseSettings('discovery', { argv: flags, env: {}, readFile: () => '' })).toMatchObject({
+    ok: true,
+    settings: { state: { configMap: 'podpass-keys' } },
+  });
+  // Applied again, it must take away nothing.
+  expect(ofKind(all, 'ConfigMap').map((object) => 'data' in object)).toEqual([false]);
+});
+
 test('images are pinned', () => {
   expect(image.parse(DEFAULT_IMAGE).ok).toBe(true);
   const digest = `sha256:${'0'.repeat(64)}`;

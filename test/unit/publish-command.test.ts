@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
+import { sleep } from '../../src/sleep.ts';
 import { runCommand } from '../run-command.ts';
 import { ec, expectedKid, pem, rsa } from './key-material.ts';
 
@@ -75,6 +76,36 @@ describe('podpass publish', () => {
     expect(err).toContain(`refused: ${weak}`);
     expect(err).toContain(`podpass publish: ${taken}: .podpass-owner.json cannot be read (ENOTDIR)\n`);
     expect(kidsIn(free)).toEqual([expectedKid(first)]);
+  });
+
+  test('with a state, a key that vanished stays for the hold-down, and then goes by itself', async () => {
+    const to = place();
+    const state = join(folder, 'state.json');
+    const keys = keyFile('rotated.pem', pem(first) + pem(second));
+    const argv = ['--issuer', issuer, '--to', to, '--keys', keys, '--state', state, '--hold-down', '2s'];
+    expect((await publish(argv)).code).toBe(0);
+    writeFileSync(keys, pem(second));
+    const began = Date.now();
+    expect(await publish(argv)).toEqual({ code: 0, out: '', err: `${to}: nothing to do\n` });
+    // A state of its own does not know since when it is gone.
+    const other = [...argv.slice(0, -4), '--state', join(folder, 'other.json')];
+    expect((await publish(other)).err).toContain('--allow-shrink');
+    expect(kidsIn(to)).toHaveLength(2);
+    await sleep(began + 2_100 - Date.now());
+    expect((await publish(argv)).code).toBe(0);
+    expect(kidsIn(to)).toEqual([expectedKid(second)]);
+  });
+
+  test('a state that cannot be used is told, and what is published stays', async () => {
+    const to = place();
+    const argv = ['--issuer', issuer, '--to', to, '--state', keyFile('no-state.json', 'text'), '--keys'];
+    const { code, err } = await publish([...argv, both]);
+    expect([code, kidsIn(to).length]).toEqual([1, 2]);
+    expect(err).toContain(
+      `podpass publish: ${join(folder, 'no-state.json')}: the key state cannot be used and is ignored: it is not JSON\n`,
+    );
+    expect(readFileSync(join(folder, 'no-state.json'), 'utf8')).toBe('text');
+    expect((await publish([...argv, next])).err).toContain('a published key would be dropped');
   });
 
   test('writes nothing where a source fails', async () => {

@@ -168,13 +168,13 @@ describe('publishing', () => {
 describe('a published key', () => {
   test('is not dropped, nor replaced, without being told to', () => {
     const refuse = (keys: readonly PublicKey[], next: readonly PublicKey[], revoked: string[] = []) =>
-      refuseToShrink(keys, next, new Set(revoked), 'out');
+      refuseToShrink(keys, next, ({ kid }) => revoked.includes(kid), 'out');
     expect(() => refuse([a, b], [a])).toThrow('out: a published key would be dropped: "b"; --allow-shrink');
     expect(() => refuse([a, b], [c])).toThrow('2 published keys would be dropped: "a", "b"');
     expect(() => refuse([b], [published(ec(), 'b')])).toThrow('dropped: "b"');
     expect(() => refuse([a, b], [a], ['b'])).not.toThrow();
     expect(() => refuse([a, b], [c, b, a])).not.toThrow();
-    expect(() => refuseToShrink('unreadable', [a], new Set(), 'out')).toThrow('is not a JWK Set');
+    expect(() => refuseToShrink('unreadable', [a], () => false, 'out')).toThrow('is not a JWK Set');
   });
 
   test('that we do not have stays for the hold-down; one of ours that is gone has been held', () => {
@@ -192,6 +192,44 @@ describe('a published key', () => {
     expect(kept.keep([a], [a, b])).toEqual({ keys: [b], news: ['b'], nextExpiry: 2000 });
     kept.published([a], [b]);
     expect(kept.keep([b], [a, b]).keys).toEqual([]);
+  });
+});
+
+describe('a key that a process before us has held', () => {
+  const HOUR = 3_600_000;
+  const options = { holdDownMs: HOUR, revoked: new Set<string>(), clock: () => 10 * HOUR };
+  const record = (seen: number, until?: number) => ({
+    key: b,
+    source: 'cluster',
+    firstSeenMs: 0,
+    lastSeenMs: seen * HOUR,
+    ...(until === undefined ? {} : { heldUntilMs: until * HOUR }),
+  });
+
+  test('goes when that hold-down is over, at once where it is', () => {
+    expect(new KeptKeys(options).keep([a], [a, b], [record(8, 9)])).toEqual({
+      keys: [],
+      news: [],
+      nextExpiry: undefined,
+    });
+    const kept = new KeptKeys(options).keep([a], [a, b], [record(9, 10.5)]);
+    expect(kept).toEqual({ keys: [b], news: ['b'], nextExpiry: 10.5 * HOUR });
+  });
+
+  test('stays where another replica has seen it since, where it was not held, or where it is another key', () => {
+    const whole = { keys: [b], news: ['b'], nextExpiry: 11 * HOUR };
+    expect(new KeptKeys(options).keep([a], [a, b], [record(9.8, 9)]).nextExpiry).toBe(10.8 * HOUR);
+    expect(new KeptKeys(options).keep([a], [a, b], [record(8)])).toEqual(whole);
+    expect(new KeptKeys(options).keep([a], [a, b], [{ ...record(8, 9), key: { ...c, kid: 'b' } }])).toEqual(whole);
+    // No longer than the hold-down as it is now.
+    expect(new KeptKeys(options).keep([a], [a, b], [record(9, 99)])).toEqual(whole);
+  });
+
+  test('that appears again after it went is held anew', () => {
+    const kept = new KeptKeys(options);
+    expect(kept.keep([a], [a, b], [record(8, 9)]).keys).toEqual([]);
+    kept.published([a], []);
+    expect(kept.keep([a], [a, b], [record(8, 9)]).nextExpiry).toBe(11 * HOUR);
   });
 });
 

@@ -89,6 +89,24 @@ test('a key that only the target has is kept for the hold-down, a revoked one is
   await fourth.publisher.stop(100);
 });
 
+test('a key whose hold-down was over before the start goes at once, as the state knows it', async () => {
+  const target = new MemoryTarget();
+  const first = start([target]);
+  first.publisher.publish(both);
+  await expect.poll(() => target.kids()).toEqual(['a', 'b']);
+  await first.publisher.stop(100);
+
+  const record = { source: 'cluster', firstSeenMs: 0, lastSeenMs: 1_000 };
+  const known = [
+    { ...record, key: a },
+    { ...record, key: b, heldUntilMs: 2_000 },
+  ];
+  const { publisher } = start([target], { holdDownMs: 1_000, clock: () => 2_001 });
+  publisher.publish(one, known);
+  await expect.poll(() => target.kids()).toEqual(['a']);
+  await publisher.stop(100);
+});
+
 test('an owner that is not told yet is asked again', async () => {
   const target = new MemoryTarget();
   let asked = 0;

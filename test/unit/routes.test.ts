@@ -65,6 +65,28 @@ describe('issuers with one path', () => {
     expect(route(METADATA, '[::1]:8443')?.issuer).toBe('https://[::1]');
   });
 
+  test('are told apart by the host with a dot at its end, too', () => {
+    expect(route(METADATA, 'a.example.')?.issuer).toBe('https://a.example');
+    expect(route(METADATA, 'A.example.:443')?.issuer).toBe('https://a.example');
+    expect(routed('https://d.example.', 'https://e.example')(METADATA, 'd.example')?.issuer).toBe('https://d.example.');
+  });
+
+  test('are not served to what only has their host in it', () => {
+    for (const host of [
+      'a.example/',
+      'a.example/b.example',
+      'evil@a.example',
+      'a.example?x',
+      'a.example#x',
+      'a.example\\x',
+      'a.example,b.example:8443',
+      'a.example..',
+      '.a.example',
+    ]) {
+      expect([host, route(METADATA, host)]).toEqual([host, undefined]);
+    }
+  });
+
   test('are not served to another host, which the one beside them does not mind', () => {
     for (const host of ['c.example', 'x.a.example', '127.0.0.1', 'a b', '', undefined]) {
       expect(route(METADATA, host)).toBeUndefined();

@@ -70,9 +70,12 @@ const panels: readonly Panel[] = [
     },
   },
   {
-    title: 'Keys by state',
+    title: 'Keys by state, other issuer',
     unit: 'short',
-    queries: { '{{state}}': 'max by (state) (podpass_keys)' },
+    queries: {
+      '{{state}}': 'max by (state) (podpass_keys)',
+      'issuer of the tokens is not served': 'max(podpass_cluster_issuer_mismatch)',
+    },
   },
   {
     title: 'Age of the key sources',

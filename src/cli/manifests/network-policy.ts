@@ -3,9 +3,14 @@ import { type Installation, type KubeObject, metadataOf, names, type Service, se
 /**
  * Only the two ports, from anywhere: the API server and the kubelet are no Pods, and no selector finds them in every
  * cluster. Outwards only TCP, which is the API server; it is found by its address, so not even DNS is needed. Its port
- * differs between clusters (443, 6443, 8443, 16443), so that no port is named.
+ * differs between clusters (443, 6443, 8443, 16443), so that no port is named. `dns`: names too, which is UDP.
  */
-export function networkPolicy({ namespace }: Installation, service: Service, portName: 'https' | 'http'): KubeObject {
+export function networkPolicy(
+  { namespace }: Installation,
+  service: Service,
+  portName: 'https' | 'http',
+  dns = false,
+): KubeObject {
   return {
     apiVersion: 'networking.k8s.io/v1',
     kind: 'NetworkPolicy',
@@ -14,7 +19,7 @@ export function networkPolicy({ namespace }: Installation, service: Service, por
       podSelector: { matchLabels: selectorOf(service) },
       policyTypes: ['Ingress', 'Egress'],
       ingress: [{ ports: [portName, 'metrics'].map((port) => ({ protocol: 'TCP', port })) }],
-      egress: [{ ports: [{ protocol: 'TCP' }] }],
+      egress: [{ ports: [{ protocol: 'TCP' }, ...(dns ? [{ protocol: 'UDP', port: 53 }] : [])] }],
     },
   };
 }

@@ -25,6 +25,12 @@ export interface Installation {
   readonly presets?: readonly PresetName[];
   /** Debug containers get tokens too. */
   readonly ephemeralContainers?: boolean;
+  /** discovery keeps its state in a ConfigMap. */
+  readonly keyState?: boolean;
+  /** discovery may read the mark by which copies of its documents are known as this cluster's. */
+  readonly publishing?: boolean;
+  /** discovery may resolve names, for copies and key sources outside the cluster. */
+  readonly dns?: boolean;
 }
 
 export type Service = 'webhook' | 'discovery';
@@ -39,6 +45,9 @@ export const names = {
   certificateSecret: 'podpass-webhook-certificate',
   /** Settings of the webhook as environment variables, for who has no other way to say them; it need not be there. */
   settings: 'podpass-webhook-settings',
+  /** The ConfigMap of `--state`, and the Role for it. It is created empty, for the same reason as the Secret. */
+  keyState: 'podpass-keys',
+  publishing: 'podpass-discovery-publishing',
   /** The MutatingWebhookConfiguration, and the policy that looks at what it left. */
   registration: 'podpass',
   certificate: 'podpass-webhook',

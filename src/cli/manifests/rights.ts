@@ -1,6 +1,6 @@
 import { type Installation, type KubeObject, metadataOf, names, type Service } from './object.ts';
 
-const group = 'rbac.authorization.k8s.io';
+export const group = 'rbac.authorization.k8s.io';
 const registrations = { apiGroups: ['admissionregistration.k8s.io'], resources: ['mutatingwebhookconfigurations'] };
 
 /** The webhook's rights, and no more. `list` and `watch` by name work with a field selector on the name. */
@@ -62,7 +62,7 @@ function issuerDiscovery(installation: Installation, service: Service): KubeObje
   return binding(installation, service, 'ClusterRole', role, `${names[service]}-issuer-discovery`);
 }
 
-function binding(
+export function binding(
   { namespace }: Installation,
   service: Service,
   kind: 'ClusterRole' | 'Role',

@@ -1,4 +1,5 @@
 import { quote } from '../../../fault.ts';
+import { issuerDifference } from '../../../issuer-difference.ts';
 import { keysOf, materialOf } from '../keys.ts';
 import type { ClusterSeen, Jwk, Observation } from '../observation.ts';
 import type { Rule, Sighting } from '../rule.ts';
@@ -51,8 +52,11 @@ export const clusterRules: readonly Rule[] = [
     code: 'cluster-issuer-mismatch',
     severity: 'error',
     find: about(({ answers }, { issuer }) => {
-      const other = answers.find(({ issuer: own }) => own !== undefined && own !== issuer);
-      return other && `its tokens are from ${show(other.issuer)}, and the issuer asked for is ${show(issuer)}`;
+      const other = answers.find(({ issuer: own }) => own !== undefined && own !== issuer)?.issuer;
+      if (other === undefined) return false;
+      const difference = issuer === undefined ? undefined : issuerDifference(other, issuer);
+      const seen = `its tokens are from ${show(other)}, and the issuer asked for is ${show(issuer)}`;
+      return difference === undefined ? seen : `${seen}: ${difference}`;
     }),
     why: 'Tokens have the first --service-account-issuer of the API server as their "iss". Verifiers of the other issuer refuse them.',
     next: 'Check --issuer. If the cluster moves to a new issuer, publish the documents of both until the tokens of the old one are gone.',

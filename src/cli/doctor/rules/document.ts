@@ -1,5 +1,6 @@
 import { isUnsafeIssuer } from '../../../codec.ts';
 import { quote } from '../../../fault.ts';
+import { issuerDifference } from '../../../issuer-difference.ts';
 import { reachOfAll } from '../address.ts';
 import { algorithmOf, isKnown, keysOf } from '../keys.ts';
 import { isBehind, jwksUriOf } from '../look-outside.ts';
@@ -151,10 +152,6 @@ const isFilledList = (value: unknown) => Array.isArray(value) && value.length > 
 
 function mismatch(found: unknown, issuer: string): string {
   const seen = `its issuer is ${show(found)}, and the one asked for is ${quote(issuer)}`;
-  if (typeof found !== 'string') return seen;
-  if (found.replace(/\/$/, '') === issuer.replace(/\/$/, '')) return `${seen}: they differ in the slash at the end`;
-  if (found.toLowerCase() === issuer.toLowerCase()) return `${seen}: they differ in upper and lower case`;
-  if (found.replace(/:443(?=\/|$)/, '') === issuer.replace(/:443(?=\/|$)/, ''))
-    return `${seen}: they differ in the port`;
-  return seen;
+  const difference = typeof found === 'string' ? issuerDifference(found, issuer) : undefined;
+  return difference === undefined ? seen : `${seen}: ${difference}`;
 }
