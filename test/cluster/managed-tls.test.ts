@@ -252,7 +252,9 @@ describeCluster('managed certificates', () => {
 
   it('without the Secret and the right to create it, it says so, is not ready, and goes on when there is one', async () => {
     const webhook = await start([], false);
-    await until('the complaint', () => webhook.logs().some(({ reason }) => String(reason).includes('no right to create')));
+    await until('the complaint', () =>
+      webhook.logs().some(({ reason }) => String(reason).includes('no right to create')),
+    );
     expect(await webhook.ready()).toBe(false);
     await emptySecret();
     await until('readiness', () => webhook.ready(), 10_000);

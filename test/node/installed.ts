@@ -39,8 +39,8 @@ export class Installed {
   }
 
   rolledOut(service: 'webhook' | 'discovery', timeoutSeconds = 50): Promise<string> {
-    const deployment = `deployment/podpass-${service}`;
-    return this.node.kubectlOk(['--namespace', OWN, 'rollout', 'status', deployment, `--timeout=${timeoutSeconds}s`]);
+    const selected = ['deployment', '--selector', `app.kubernetes.io/component=${service}`];
+    return this.node.kubectlOk(['--namespace', OWN, 'rollout', 'status', ...selected, `--timeout=${timeoutSeconds}s`]);
   }
 
   /** The Pods of a service, those that are being deleted only if asked for. */
