@@ -173,6 +173,17 @@ export function describeFaults(installed: () => Installed, namespace: string): v
       expect(report.slowestMs).toBeLessThan((3 * TRY_SECONDS + 2) * 1000);
     });
 
+    it('both halves are scaled by one line, and back', async () => {
+      const scale = (to: number) => async () => {
+        const both = ['deployment', '--selector', 'app.kubernetes.io/component=webhook', `--replicas=${to}`];
+        await installed().node.kubectlOk(['--namespace', OWN, 'scale', ...both]);
+        await installed().rolledOut('webhook');
+        const all = async () => (await installed().podsOf('webhook', 'all')).length === 2 * to;
+        await until('the Pods of both halves', all, 40_000);
+      };
+      for (const to of [2, 1]) expectNoFailure(await during(`scaled to ${to} each`, scale(to)));
+    });
+
     it('the API server is killed and comes back', async () => {
       expectNoFailure(await during('API server killed', () => installed().node.cluster.restartApiServer()));
     });
