@@ -74,7 +74,7 @@ export const alertRows = {
       ].join('\n'),
     summary: 'The API server does not reach the webhook, or gets no usable answer.',
     description:
-      'Calls of {{ $labels.name }} failed. What a dead replica costs is that Pods of which only the ServiceAccount asks may run without tokens; with more, Pods are not created. Create a Pod with the label by hand, with --dry-run=server, and read the error; then look at endpoints, caBundle and network.',
+      'Calls of {{ $labels.name }} failed. With one dead replica only Pods of which the ServiceAccount alone asks may run without tokens; with more, Pods are not created. Create a Pod with the label by hand, with --dry-run=server, and read the error; then look at endpoints, caBundle and network.',
   },
   PodpassAdmissionErrors: {
     service: 'webhook',
