@@ -38,7 +38,7 @@ export class Installed {
     return this.node.kubectl([verb, '--kustomize', `${manifests}${folder}`]);
   }
 
-  rolledOut(service: 'webhook' | 'discovery', timeoutSeconds = 50): Promise<string> {
+  rolledOut(service: 'webhook' | 'discovery', timeoutSeconds = 90): Promise<string> {
     const selected = ['deployment', '--selector', `app.kubernetes.io/component=${service}`];
     return this.node.kubectlOk(['--namespace', OWN, 'rollout', 'status', ...selected, `--timeout=${timeoutSeconds}s`]);
   }

@@ -175,6 +175,15 @@ describe.each(['managed', 'cert-manager'] as const)('manifests with a certificat
     }
   });
 
+  test('in a rollout the old Pod of half a has ended long before that of half b, which begins to end later than it', () => {
+    const after = (half: string) =>
+      specOf<{ minReadySeconds: number }>(
+        deployments.find(({ metadata }) => metadata.name === `podpass-webhook-${half}`),
+      ).minReadySeconds;
+    const quiet = Number(settingRows.shutdownDelay.default.replace('s', ''));
+    expect(after('b')).toBeGreaterThan(after('a') + quiet);
+  });
+
   test('the certificate has the names of every Service that the registration leads to', () => {
     const [configuration] = ofKind(objects, 'MutatingWebhookConfiguration');
     const { webhooks } = configuration as unknown as { webhooks: { clientConfig: { service: { name: string } } }[] };

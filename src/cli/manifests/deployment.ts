@@ -36,6 +36,12 @@ export interface Workload {
 export const USER = 65532;
 const REPLICAS = 2;
 const REPLICAS_OF_HALF = 1;
+/**
+ * For how long a new Pod of a half is ready before an old one goes, in seconds. A rollout begins in both halves at once. On
+ * a busy node a Service may still lead to an old Pod after that has ended, its quiet period (`--shutdown-delay`) included;
+ * by then the other half must be one that is there.
+ */
+const SETTLED_SECONDS = { a: 3, b: 15 } as const satisfies Record<Half, number>;
 const INJECT: (typeof annotationRows)[number]['key'] = 'inject';
 
 /** A Deployment, or two halves of one, with what keeps them up when nodes go, and a Service in front of each and of all. */
@@ -80,6 +86,7 @@ function deployment(installation: Installation, wanted: Workload, part: Part): K
     metadata: { ...metadataOf(wanted.service, part.name, installation.namespace), labels: part.labels },
     spec: {
       replicas: part.half === undefined ? REPLICAS : REPLICAS_OF_HALF,
+      ...(part.half === undefined ? {} : { minReadySeconds: SETTLED_SECONDS[part.half] }),
       selector: { matchLabels: part.labels },
       // A new Pod is ready before an old one goes.
       strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
