@@ -79,6 +79,10 @@ export async function admit(
   }
   const report = mutation.unseen === 0 ? {} : { report: unseenReport(object, mutation.unseen, { namespace, name }) };
   if (mutation.patch.length === 0) return { ...unchanged('nothing to add', warnings), ...report };
+  if (mutation.tokens.length + mutation.presets.length === 0) {
+    const marked = unchanged('nothing to add but that it was asked', warnings);
+    return { ...marked, response: { ...marked.response, patch: mutation.patch }, ...report };
+  }
   const tokens = JSON.stringify(audiencesOf(mutation));
   return {
     response: { allowed: true, patch: mutation.patch, warnings, auditAnnotations: { tokens } },

@@ -1,14 +1,15 @@
 import type { Problem } from '../src/fault.ts';
-import type { AddOperation } from '../src/json-patch.ts';
+import { type AddOperation, setMembers } from '../src/json-patch.ts';
 import { isOptedOut, type Token } from './annotations.ts';
 import { injectionsOf, type MutationSettings, readAsked } from './asked.ts';
 import { patchOf } from './patch.ts';
 import { planInjections } from './plan.ts';
 import { isMirror, type Pod } from './pod.ts';
 import type { Account } from './presets/preset.ts';
+import { waitsForAnswer } from './waiting.ts';
 
 export interface Mutation {
-  /** Relative to the Pod; empty where nothing is to be added, and where there are problems. */
+  /** Relative to the Pod; empty where nothing is to be added, and where there are problems. Without tokens and presets it is the mark of who waits. */
   readonly patch: readonly AddOperation[];
   /** The tokens that at least one container sees. */
   readonly tokens: readonly Token[];
@@ -40,22 +41,31 @@ export function mutatePod(
   const pod = withoutDebugContainers(given);
   if (isLeftAlone(pod, settings.annotationPrefix)) return NOTHING;
   const asked = readAsked(pod, object, serviceAccount, settings);
-  if (asked === undefined) return NOTHING;
-  const plan = planInjections(pod, object, injectionsOf(asked), `${settings.annotationPrefix}/injected`);
+  const injected = `${settings.annotationPrefix}/injected`;
+  const mark = waitsForAnswer(pod, settings) ? markOf(pod, injected) : [];
+  if (asked === undefined) return { ...NOTHING, patch: mark };
+  const plan = planInjections(pod, object, injectionsOf(asked), injected);
   const problems = [...asked.problems, ...plan.problems];
   const warnings = [...asked.warnings, ...plan.warnings];
   if (problems.length > 0) return { ...NOTHING, problems, warnings };
   const tokens = asked.own.tokens.filter(({ containers: seenBy }) => seenBy.size > 0);
+  const presets = asked.presets.flatMap(({ name, audience, injection }) =>
+    injection.containers.length > 0 ? [{ name, audience }] : [],
+  );
   return {
-    patch: patchOf(pod, plan),
+    patch: tokens.length + presets.length > 0 ? patchOf(pod, plan) : mark,
     tokens,
     unseen: asked.own.tokens.length - tokens.length,
-    presets: asked.presets.flatMap(({ name, audience, injection }) =>
-      injection.containers.length > 0 ? [{ name, audience }] : [],
-    ),
+    presets,
     problems,
     warnings,
   };
+}
+
+/** Says that podpass was asked and has nothing for the Pod. */
+function markOf({ metadata }: Pod, key: string): AddOperation[] {
+  if (metadata?.annotations?.[key] !== undefined) return [];
+  return setMembers('/metadata/annotations', metadata?.annotations ?? undefined, { [key]: '' });
 }
 
 /** A Pod that was written down while it ran may have some; no Pod is created with them. */

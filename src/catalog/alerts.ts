@@ -1,3 +1,4 @@
+import { TRY_SECONDS } from './admission.ts';
 import type { metricRows } from './metrics.ts';
 import { settingRows } from './settings.ts';
 
@@ -48,7 +49,7 @@ export const alertRows = {
     expr: () => `absent(${metric('podpass_api_server_connected')})`,
     summary: 'No replica of the webhook is scraped.',
     description:
-      'Pods with the label that makes them wait are not created, others run without tokens. See whether Pods of the Deployment podpass-webhook are ready, and whether its PodMonitor still selects them.',
+      'Pods with the label that makes them wait are not created, others run without tokens. See whether Pods of the Deployments podpass-webhook-a and podpass-webhook-b are ready, and whether its PodMonitor still selects them.',
   },
   PodpassWebhookReplicaDown: {
     service: 'webhook',
@@ -73,7 +74,7 @@ export const alertRows = {
       ].join('\n'),
     summary: 'The API server does not reach the webhook, or gets no usable answer.',
     description:
-      'Calls of {{ $labels.name }} failed, so Pods were not created or run without tokens. Create a Pod with the label by hand, with --dry-run=server, and read the error; then look at endpoints, caBundle and network.',
+      'Calls of {{ $labels.name }} failed. With one dead replica only Pods of which the ServiceAccount alone asks may run without tokens; with more, Pods are not created. Create a Pod with the label by hand, with --dry-run=server, and read the error; then look at endpoints, caBundle and network.',
   },
   PodpassAdmissionErrors: {
     service: 'webhook',
@@ -82,7 +83,7 @@ export const alertRows = {
     expr: () => `${requests('result="error"')} / ${requests()} > 0.01`,
     summary: 'The webhook fails to answer admission requests.',
     description:
-      '{{ $value | humanizePercentage }} of the requests in {{ $labels.namespace }} end in an error. Look for "request failed" in the logs of podpass-webhook; denied Pods are not counted here.',
+      '{{ $value | humanizePercentage }} of the requests in {{ $labels.namespace }} end in an error. Look for "request failed" in the logs of its Pods; denied Pods are not counted here.',
   },
   PodpassAdmissionSlow: {
     service: 'webhook',
@@ -91,8 +92,7 @@ export const alertRows = {
     expr: () =>
       `histogram_quantile(0.99, sum by (namespace, le) (rate(podpass_admission_duration_seconds_bucket[5m]))) > 0.5`,
     summary: 'Admission is slow.',
-    description:
-      'One request in a hundred takes more than {{ $value | humanizeDuration }}; the API server gives up after 5 s. See whether ServiceAccounts are read live instead of from the cache, and whether the Pods lack CPU.',
+    description: `One request in a hundred takes more than {{ $value | humanizeDuration }}; the API server gives up after ${TRY_SECONDS} s. See whether ServiceAccounts are read live instead of from the cache, and whether the Pods lack CPU.`,
   },
   PodpassApiServerDisconnected: {
     service: 'webhook',

@@ -110,7 +110,8 @@ export const annotationRows = [
     named: false,
     on: 'Pod, by podpass',
     value: 'a list of tokens and presets',
-    meaning: 'written by podpass: the tokens that the Pod got, and the presets that gave it something',
+    meaning:
+      'written by podpass: the tokens that the Pod got, and the presets that gave it something; empty on a Pod that has to wait for podpass by a label, and gets nothing',
     example: 'api,vault,aws',
   },
 ] as const satisfies readonly AnnotationRow[];

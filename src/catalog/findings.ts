@@ -109,9 +109,11 @@ export const findingRows = {
   'webhook-broad': webhook('Pods of the system wait for the webhook when it is away.'),
   'policy-missing': webhook('The policy that refuses Pods without their tokens is not there.'),
   'deployment-missing': webhook('A Deployment is not there.'),
-  'deployment-unavailable': webhook('No replica of a Deployment is available.'),
-  'deployment-degraded': webhook('Some replicas of a Deployment are not available.'),
-  'version-skew': webhook('The two services run different versions.'),
+  'deployment-unavailable': webhook(
+    'No replica of a Deployment is available, nor one of the other half of the webhook.',
+  ),
+  'deployment-degraded': webhook('Some replicas of a Deployment are not available, or all of one half of the webhook.'),
+  'version-skew': webhook('The services run different versions.'),
 } as const satisfies Record<string, FindingRow>;
 
 export type FindingCode = keyof typeof findingRows;

@@ -82,8 +82,10 @@ export const settingRows = {
   }),
   tlsSecret: row(codec.objectName, { help: 'the Secret that keeps the CA', default: 'podpass-webhook-tls' }),
   tlsService: row(codec.dnsLabel, {
-    help: 'the Service whose names the certificate is for',
-    default: 'podpass-webhook',
+    help: 'a Service whose names the certificate is for',
+    repeatable: true,
+    commas: true,
+    default: 'podpass-webhook,podpass-webhook-a,podpass-webhook-b',
   }),
   tlsName: row(codec.hostOrAddress, { help: 'another name or address that the certificate is for', repeatable: true }),
   tlsCertLifetime: row(codec.duration(10, 90 * DAY), {

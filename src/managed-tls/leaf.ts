@@ -17,18 +17,15 @@ export interface LeafNames {
   readonly ipAddresses: readonly string[];
 }
 
-/** The names by which a Service is called in its cluster, the API server's own (`<service>.<namespace>.svc`) among them. */
-export function leafNames(service: string, namespace: string, others: readonly string[]): LeafNames {
+/** The names by which Services are called in their cluster, the API server's own (`<service>.<namespace>.svc`) among them. */
+export function leafNames(services: readonly string[], namespace: string, others: readonly string[]): LeafNames {
   const isAddress = (name: string) => name.includes(':') || /^[\d.]+$/.test(name);
-  const inNamespace = `${service}.${namespace}`;
+  const namesOf = (service: string) => {
+    const inNamespace = `${service}.${namespace}`;
+    return [`${inNamespace}.svc`, `${inNamespace}.svc.cluster.local`, inNamespace, service];
+  };
   return {
-    dnsNames: [
-      `${inNamespace}.svc`,
-      `${inNamespace}.svc.cluster.local`,
-      inNamespace,
-      service,
-      ...others.filter((name) => !isAddress(name)),
-    ],
+    dnsNames: [...services.flatMap(namesOf), ...others.filter((name) => !isAddress(name))],
     ipAddresses: others.filter(isAddress),
   };
 }

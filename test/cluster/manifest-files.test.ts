@@ -2,6 +2,7 @@ import { mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { isDeepStrictEqual } from 'node:util';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { parseAllDocuments, stringify } from 'yaml';
 import { presetNames } from '../../src/catalog/presets.ts';
@@ -102,6 +103,18 @@ describeCluster('manifests, built by Kustomize', () => {
     expect(JSON.stringify(await kustomize('base'))).not.toContain('monitoring.coreos.com');
   });
 
+  it('a patch as the documents have it changes both halves, and nothing else', async () => {
+    const target = { kind: 'Deployment', name: 'podpass-webhook-.' };
+    const patch = '- {op: add, path: /spec/template/spec/containers/0/args/-, value: --token-expiration=2h}';
+    const resources = [join(relative(own, folder), 'base')];
+    writeFileSync(join(own, 'kustomization.yaml'), stringify({ resources, patches: [{ target, patch }] }));
+    const built = await kustomize(own);
+    const base = byId(allObjects(BASE));
+    const changed = Object.keys(built).filter((id) => !isDeepStrictEqual(built[id], base[id]));
+    expect(changed).toEqual(['Deployment/podpass/podpass-webhook-a', 'Deployment/podpass/podpass-webhook-b']);
+    for (const id of changed) expect(JSON.stringify(built[id])).toContain('--token-expiration=2h');
+  });
+
   it('the component debug-containers switches them on in any of them that has the webhook', async () => {
     const at = relative(own, folder);
     for (const [resource, installation] of [
@@ -154,7 +167,8 @@ describeCluster('the overlay presets', () => {
     const text = JSON.stringify(built['MutatingWebhookConfiguration/podpass']);
     expect(text).not.toContain('kube-system');
     expect(text).toContain('azure.workload.identity/use');
-    expect(JSON.stringify(built['Deployment/podpass/podpass-webhook'])).toContain('--presets=aws,azure,gcp');
+    for (const half of ['a', 'b'])
+      expect(JSON.stringify(built[`Deployment/podpass/podpass-webhook-${half}`])).toContain('--presets=aws,azure,gcp');
     expect(Object.keys(built).filter((id) => id.includes('discovery'))).toEqual([
       'ClusterRoleBinding/podpass-webhook-issuer-discovery',
     ]);
@@ -264,21 +278,23 @@ describeCluster('the chart', () => {
         pod: spec.template.spec as Record<string, unknown> & { containers: { args: string[] }[] },
       };
     };
-    const [webhook, wanted] = [podOf(built, 'podpass-webhook'), podOf(expected, 'podpass-webhook')];
-    expect(webhook.replicas).toBe(3);
-    expect(webhook.pod.imagePullSecrets).toEqual([{ name: 'registry' }]);
-    const [container] = wanted.pod.containers;
-    expect(webhook.pod.containers).toEqual([
-      {
-        ...container,
-        args: [...(container?.args ?? []), '--port=10250', '--log-level=debug', '--token-expiration=2h'],
-        ports: [
-          { name: 'https', containerPort: 10250, protocol: 'TCP' },
-          { name: 'metrics', containerPort: 9090, protocol: 'TCP' },
-        ],
-        imagePullPolicy: 'Never',
-      },
-    ]);
+    for (const half of ['podpass-webhook-a', 'podpass-webhook-b']) {
+      const [webhook, wanted] = [podOf(built, half), podOf(expected, half)];
+      expect(webhook.replicas).toBe(3);
+      expect(webhook.pod.imagePullSecrets).toEqual([{ name: 'registry' }]);
+      const [container] = wanted.pod.containers;
+      expect(webhook.pod.containers).toEqual([
+        {
+          ...container,
+          args: [...(container?.args ?? []), '--port=10250', '--log-level=debug', '--token-expiration=2h'],
+          ports: [
+            { name: 'https', containerPort: 10250, protocol: 'TCP' },
+            { name: 'metrics', containerPort: 9090, protocol: 'TCP' },
+          ],
+          imagePullPolicy: 'Never',
+        },
+      ]);
+    }
     expect(podOf(built, 'podpass-discovery').pod.containers[0]?.args).toEqual(
       podOf(expected, 'podpass-discovery').pod.containers[0]?.args,
     );
@@ -338,11 +354,11 @@ describeCluster('the chart', () => {
     expect(await cluster.expect('GET', secret)).toMatchObject({ data: { 'tls.crt': 'eA==' } });
     const { webhooks } = await cluster.expect<{ webhooks: { clientConfig: object }[] }>('GET', configuration);
     expect(webhooks.map(({ clientConfig }) => clientConfig)).toMatchObject(before.map(() => ({ caBundle })));
-    const deployment = '/apis/apps/v1/namespaces/podpass/deployments/podpass-webhook';
-    expect(await cluster.expect('GET', deployment)).toMatchObject({ spec: { replicas: 3 } });
+    const halves = ['a', 'b'].map((half) => `/apis/apps/v1/namespaces/podpass/deployments/podpass-webhook-${half}`);
+    for (const half of halves) expect(await cluster.expect('GET', half)).toMatchObject({ spec: { replicas: 3 } });
 
     await run('uninstall', 'podpass', '--wait=false');
-    for (const path of [configuration, `${group}/validatingadmissionpolicies/podpass`, secret, deployment]) {
+    for (const path of [configuration, `${group}/validatingadmissionpolicies/podpass`, secret, ...halves]) {
       expect([path, (await cluster.request('GET', path)).status]).toEqual([path, 404]);
     }
   });

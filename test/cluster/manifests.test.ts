@@ -44,7 +44,7 @@ function collectionOf({ apiVersion, kind, metadata: { namespace } }: KubeObject)
 describeCluster('the installation, on a real API server', () => {
   const objects = allObjects(INSTALLATION);
   const registration = objects.find(({ kind }) => kind === 'MutatingWebhookConfiguration') as KubeObject & {
-    webhooks: { name: string; clientConfig: object }[];
+    webhooks: { name: string; clientConfig: { service: { name: string } } }[];
   };
   let cluster: ControlPlane;
   let webhook: Podpass;
@@ -71,12 +71,20 @@ describeCluster('the installation, on a real API server', () => {
     );
 
   /** What is registered with another address, as no Service leads anywhere here. */
-  const registeredAt = (clientConfig: object, last = clientConfig): KubeObject => ({
-    ...registration,
-    webhooks: registration.webhooks.map((entry, i, all) => ({
-      ...entry,
-      clientConfig: i === all.length - 1 ? last : clientConfig,
-    })),
+  const registeredAt = (
+    { both, a, b }: Record<'both' | 'a' | 'b', object>,
+    { webhooks, ...rest }: KubeObject & { webhooks: { clientConfig: { service: { name: string } } }[] } = registration,
+  ): KubeObject => {
+    const configs: Record<string, object> = { 'podpass-webhook': both, 'podpass-webhook-a': a, 'podpass-webhook-b': b };
+    return {
+      ...rest,
+      webhooks: webhooks.map((entry) => ({ ...entry, clientConfig: configs[entry.clientConfig.service.name] })),
+    };
+  };
+  const everywhere = (at: object) => ({ both: at, a: at, b: at });
+  const alive = () => ({
+    url: `${webhook.url}/mutate`,
+    caBundle: Buffer.from(webhook.files.ca.pem).toString('base64'),
   });
 
   it.each(objects.map((object) => [idOf(object), object] as const))('accepts %s, strictly', async (_, object) => {
@@ -133,7 +141,7 @@ describeCluster('the installation, on a real API server', () => {
     ]);
   });
 
-  describe.each(['podpass-webhook', 'podpass-discovery'])('Pods of %s', (name) => {
+  describe.each(['podpass-webhook-a', 'podpass-webhook-b', 'podpass-discovery'])('Pods of %s', (name) => {
     const [deployment] = objects.filter((object) => object.kind === 'Deployment' && object.metadata.name === name);
     const { template } = (deployment?.spec ?? {}) as { template: { metadata: object; spec: { containers: object[] } } };
     const { metadata, spec } = template;
@@ -244,7 +252,9 @@ describeCluster('the installation, on a real API server', () => {
     expect(status).toBe(403);
     expect(body.message).toContain("ValidatingAdmissionPolicy 'podpass' with binding 'podpass' denied request");
     expect(body.message).toContain('ask for tokens, and it has none: the webhook of podpass did not answer');
-    expect(body.message).toContain('kubectl -n podpass get deployment podpass-webhook');
+    expect(body.message).toContain(
+      'kubectl -n podpass get deployment podpass-webhook-a podpass-webhook-b" says one is',
+    );
   };
   const expectWebhook = ({ status, body }: ApiResponse<Stored>) => {
     expect([status, body.message]).toEqual([
@@ -257,13 +267,14 @@ describeCluster('the installation, on a real API server', () => {
 
   describe('while the webhook is down', () => {
     beforeAll(async () => {
-      expect((await apply(registeredAt(DEAD))).status).toBe(200);
+      expect((await apply(registeredAt(everywhere(DEAD)))).status).toBe(200);
       await until('the policy', async () => (await create({ annotations: asks })).status === 403);
       await until('the registration', async () => (await create({ labels: label })).status === 500);
     });
 
     it('the API server counts the calls that failed by the names that the alert goes by', async () => {
       expectWebhook(await create({ labels: label }));
+      expectPolicy(await create({ annotations: asks }));
       expectCreated(await create({}));
       const text = await cluster.expect<string>('GET', '/metrics');
       const expr = alertRows.PodpassWebhookNotReached.expr();
@@ -272,10 +283,10 @@ describeCluster('the installation, on a real API server', () => {
       for (const [, metric = '', name = ''] of selected) {
         const lines = text.split('\n').filter((line) => line.startsWith(`${metric}{`));
         const counted = lines.filter((line) => new RegExp(`^${name}$`).test(/\bname="([^"]*)"/.exec(line)?.[1] ?? ''));
-        // The last of the three entries rejects; the others let pass.
+        // The entry for Pods of the label rejects; the others let pass.
         const [error, entries] = metric.includes('rejection')
           ? ['error_type="calling_webhook_error"', 1]
-          : ['type="admit"', 2];
+          : ['type="admit"', 3];
         expect([metric, counted.filter((line) => line.includes(error)).length]).toEqual([metric, entries]);
       }
     });
@@ -359,15 +370,20 @@ describeCluster('the installation, on a real API server', () => {
     };
 
     beforeAll(async () => {
-      const caBundle = Buffer.from(webhook.files.ca.pem).toString('base64');
-      expect((await apply(registeredAt({ url: `${webhook.url}/mutate`, caBundle }))).status).toBe(200);
+      expect((await apply(registeredAt(everywhere(alive())))).status).toBe(200);
       await until('the registration', async () => (await create({ labels: label })).status === 201);
     });
 
     it.each([
       ['with the label', 1, 1, { labels: label, annotations: asks }],
-      ['with the label that asks for nothing', 3, 0, { labels: label }],
+      ['with the label that asks for nothing', 1, 0, { labels: label }],
       ['with annotations only', 1, 1, { annotations: asks }],
+      [
+        'with annotations only, and keeps its tokens from all of its containers',
+        3,
+        0,
+        { annotations: { ...asks, 'podpass.dev/skip-containers': 'web, db' } },
+      ],
       ['of a ServiceAccount that asks', 1, 1, { serviceAccountName: 'asks' }],
       ['that asks for nothing', 1, 0, {}],
       ['that is left alone', 0, 0, { labels: label, annotations: { ...asks, 'podpass.dev/inject': 'false' } }],
@@ -383,17 +399,58 @@ describeCluster('the installation, on a real API server', () => {
       },
     );
 
-    it('a Pod with the label gets its tokens at the last try, when those before broke', async () => {
-      const caBundle = Buffer.from(webhook.files.ca.pem).toString('base64');
-      const alive = { url: `${webhook.url}/mutate`, caBundle };
-      expect((await apply(registeredAt(DEAD, alive))).status).toBe(200);
-      const plain = { serviceAccountName: 'asks' };
-      await until('the registration', async () => ourVolumes((await create(plain)).body).length === 0);
-      const answer = await create({ ...plain, labels: label });
-      expectCreated(answer);
-      expect(ourVolumes(answer.body)).toHaveLength(1);
-      expect((await apply(registeredAt(alive))).status).toBe(200);
-      await until('the registration', async () => ourVolumes((await create(plain)).body).length === 1);
+    it('marks a Pod with the label that it has nothing for, and leaves every other one as it is', async () => {
+      const marks = async (wanted: Wanted) => (await create(wanted)).body.metadata.annotations;
+      expect(await marks({ labels: label })).toEqual({ 'podpass.dev/injected': '' });
+      expect(await marks({})).toBeUndefined();
+      expect(await marks({ labels: { 'podpass.dev/inject': 'no' } })).toBeUndefined();
+    });
+
+    // The first try may meet the dead half, whichever it is: here it always does, by way of what is in no half.
+    describe.each(['a', 'b'] as const)('and half %s of it is dead', (dead) => {
+      beforeAll(async () => {
+        const at = { both: DEAD, a: alive(), b: alive(), [dead]: DEAD };
+        expect((await apply(registeredAt(at))).status).toBe(200);
+        const plain = async () => ourVolumes((await create({ serviceAccountName: 'asks' })).body);
+        await until('the registration', async () => (await plain()).length === 0);
+      });
+      afterAll(async () => {
+        expect((await apply(registeredAt(everywhere(alive())))).status).toBe(200);
+        const plain = async () => ourVolumes((await create({ serviceAccountName: 'asks' })).body);
+        await until('the registration', async () => (await plain()).length === 1);
+      });
+
+      it.each([
+        ['with the label, by its annotations', 1, { labels: label, annotations: asks }],
+        ['with the label, by its ServiceAccount', 1, { labels: label, serviceAccountName: 'asks' }],
+        ['with the label that asks for nothing', 0, { labels: label }],
+        ['by its annotations: a list', 1, { annotations: asks }],
+        ['by its annotations: a name', 1, { annotations: { 'podpass.dev/audience.api': 'vault' } }],
+        [
+          'that keeps its tokens from all of its containers',
+          0,
+          { annotations: { ...asks, 'podpass.dev/skip-containers': 'web, db' } },
+        ],
+        ['that asks for nothing', 0, {}],
+      ] satisfies [string, number, Wanted][])('a Pod is created %s: %i volumes', async (_, volumes, wanted) => {
+        const answer = await create(wanted);
+        expectCreated(answer);
+        expect(ourVolumes(answer.body)).toHaveLength(volumes);
+      });
+
+      it('a Pod of which only the ServiceAccount asks is created without', async () => {
+        const answer = await create({ serviceAccountName: 'asks' });
+        expectCreated(answer);
+        expect(ourVolumes(answer.body)).toEqual([]);
+      });
+
+      it('a mistake is still refused', async () => {
+        const wrong = { ...asks, 'podpass.dev/expiration': 'soon' };
+        for (const labels of [undefined, label]) {
+          const { status, body } = await create({ ...(labels && { labels }), annotations: wrong });
+          expect([status, body.message]).toEqual([422, expect.stringContaining('podpass.dev/expiration')]);
+        }
+      });
     });
 
     const keptByServiceAccount = ['inject-false-on-service-account.json'];
@@ -434,6 +491,28 @@ describeCluster('the installation, on a real API server', () => {
         expect(body.message).toContain('failed calling webhook "azure.podpass.dev"');
         for (const labels of [{}, { 'azure.workload.identity/use': 'false' }])
           expect((await create({ labels, namespace })).status).toBe(201);
+      }
+    });
+
+    it.each(['a', 'b'] as const)('a Pod with the label of Azure is created while half %s is dead', async (dead) => {
+      const presets = await startWebhook(cluster, ['--presets=aws,azure,gcp', '--azure-tenant-id=tenant']);
+      try {
+        const caBundle = Buffer.from(presets.files.ca.pem).toString('base64');
+        const up = { url: `${presets.url}/mutate`, caBundle };
+        const labels = { 'azure.workload.identity/use': 'true' };
+        const skipped = { 'azure.workload.identity/skip-containers': 'web;db' };
+        expect((await apply(registeredAt({ both: DEAD, a: up, b: up, [dead]: DEAD }, entries))).status).toBe(200);
+        const injected = async (annotations = {}) => {
+          const { status, body } = await create({ labels, annotations });
+          return [status, body.metadata.annotations?.['podpass.dev/injected']];
+        };
+        await until('the registration', async () => (await injected())[0] === 201);
+        expect([await injected(), await injected(skipped)]).toEqual([
+          [201, 'azure'],
+          [201, ''],
+        ]);
+      } finally {
+        await presets.stop();
       }
     });
   });

@@ -38,9 +38,9 @@ export class Installed {
     return this.node.kubectl([verb, '--kustomize', `${manifests}${folder}`]);
   }
 
-  rolledOut(service: 'webhook' | 'discovery', timeoutSeconds = 50): Promise<string> {
-    const deployment = `deployment/podpass-${service}`;
-    return this.node.kubectlOk(['--namespace', OWN, 'rollout', 'status', deployment, `--timeout=${timeoutSeconds}s`]);
+  rolledOut(service: 'webhook' | 'discovery', timeoutSeconds = 90): Promise<string> {
+    const selected = ['deployment', '--selector', `app.kubernetes.io/component=${service}`];
+    return this.node.kubectlOk(['--namespace', OWN, 'rollout', 'status', ...selected, `--timeout=${timeoutSeconds}s`]);
   }
 
   /** The Pods of a service, those that are being deleted only if asked for. */

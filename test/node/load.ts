@@ -15,9 +15,15 @@ export interface LoadReport {
   medianMs: number;
 }
 
+/** What keeps a Pod from being created without its tokens: the label, or the policy where its own annotations ask. */
+const kinds = [
+  { labels: { 'podpass.dev/inject': 'true' } },
+  { annotations: { 'podpass.dev/audience.own': 'https://own.example.com' } },
+];
+
 /** Nobody schedules them; they may be created under restricted Pod Security. */
-const pod = {
-  metadata: { generateName: 'load-', labels: { 'podpass.dev/inject': 'true' } },
+const podOf = (kind: object) => ({
+  metadata: { generateName: 'load-', ...kind },
   spec: {
     serviceAccountName: 'web',
     schedulerName: 'none',
@@ -30,7 +36,7 @@ const pod = {
       },
     ],
   },
-};
+});
 
 /** Pods of a ServiceAccount `web`, which must ask for a token, each deleted right after it was created. */
 export class Load {
@@ -43,10 +49,10 @@ export class Load {
   constructor(cluster: ControlPlane, namespace: string, parallel = 4) {
     this.#cluster = cluster;
     this.#namespace = namespace;
-    this.#workers = Array.from({ length: parallel }, () => this.#work());
+    this.#workers = Array.from({ length: parallel }, (_, i) => this.#work(podOf(kinds[i % kinds.length] ?? {})));
   }
 
-  async #work(): Promise<void> {
+  async #work(pod: object): Promise<void> {
     while (!this.#stopped) {
       const began = performance.now();
       const answer = await this.#cluster.createPod(this.#namespace, pod).catch((error: Error) => error);

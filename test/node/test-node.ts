@@ -216,6 +216,30 @@ export class TestNode {
     return Number(pid);
   }
 
+  /**
+   * Drops what goes to a Pod and what comes from it, without an answer, as if its node were lost: also on connections that
+   * are open. What is left are the kubelet's probes on a port, so that its endpoint stays for as long as a lost node's.
+   * Returns what undoes it.
+   */
+  async cutOff(podIp: string, probePort: number): Promise<() => Promise<void>> {
+    const nft = async (...args: string[]) => {
+      const { code, stderr } = await this.enter('nft', ...args);
+      if (code !== 0) throw new Error(`nft ${args.join(' ')}: ${stderr}`);
+    };
+    // To it after, and from it before kube-proxy's and the kernel's own rules change addresses.
+    await nft(`table ip podpass-cut-off {
+      chain to {
+        type filter hook postrouting priority 300; policy accept;
+        ip daddr ${podIp} tcp dport != ${probePort} drop
+      }
+      chain from {
+        type filter hook prerouting priority -310; policy accept;
+        ip saddr ${podIp} tcp sport != ${probePort} drop
+      }
+    }`);
+    return () => nft('delete', 'table', 'ip', 'podpass-cut-off');
+  }
+
   /** kubectl as its users have it, from this machine. */
   kubectl(args: string[], input = ''): Promise<Ran> {
     return runProgram(this.kubectlPath, args, { input, env: this.kubectlEnv });

@@ -81,7 +81,7 @@ export function describeUpgrade(installed: () => Installed, namespace: string): 
       if (code !== 0) throw new Error(`helm ${args.join(' ')}: ${stderr}`);
       return stdout;
     };
-    const chart = ['podpass', `${manifests}/helm/podpass`, '--namespace', OWN, '--wait', '--timeout', '60s'];
+    const chart = ['podpass', `${manifests}/helm/podpass`, '--namespace', OWN, '--wait', '--timeout', '110s'];
 
     it('is installed, and both services become ready', async () => {
       const { node } = installed();
@@ -102,7 +102,7 @@ export function describeUpgrade(installed: () => Installed, namespace: string): 
         expect(webhookFailures).toEqual([]);
         expect(created).toBeGreaterThan(20);
       }
-    });
+    }, 240_000);
 
     it('is uninstalled, and leaves nothing but its namespace', async () => {
       await helm('uninstall', 'podpass', '--namespace', OWN, '--wait');

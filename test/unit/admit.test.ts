@@ -84,6 +84,49 @@ test('a Pod that asks for nothing is unchanged, without audit annotation', async
   }
 });
 
+describe('a Pod that waits for podpass by a label, and gets nothing', () => {
+  const presets = mutationSettings({ presets: ['azure'], azureTenantId: 't' }).presets;
+  const labelled = (labels: object, annotations?: Annotations) => pod(annotations, {}, { name: 'web', labels });
+  const own = { 'podpass.dev/inject': 'true' };
+  const azure = { 'azure.workload.identity/use': 'true' };
+  const skipped = { 'azure.workload.identity/skip-containers': 'web' };
+  const add = (path: string, value: unknown) => ({ op: 'add', path, value });
+  const mark = [add('/metadata/annotations', { 'podpass.dev/injected': '' })];
+  const beside = [add('/metadata/annotations/podpass.dev~1injected', '')];
+
+  test.each([
+    ['asks for nothing', labelled(own), {}, mark],
+    ['is left alone by its ServiceAccount', labelled(own), { 'podpass.dev/inject': 'false' }, mark],
+    ['skips its container', labelled(own, { ...VAULT, 'podpass.dev/skip-containers': 'web' }), {}, beside],
+    ['has the label of Azure, and skips its container', labelled(azure, skipped), {}, beside],
+    ['was marked', labelled(own, { 'podpass.dev/injected': '' }), {}, []],
+    ['says that it was injected', labelled(own, { 'podpass.dev/injected': 'vault' }), {}, []],
+    ['is left alone by itself', labelled(own, { 'podpass.dev/inject': 'false' }), {}, []],
+    ['has another value', labelled({ 'podpass.dev/inject': 'yes' }), {}, []],
+  ])('is marked once, as the registration asks until it is: it %s', async (_, object, annotations, patch) => {
+    const { response, result } = await admit(request(object), accounts({ 'shop/app': annotations }), {
+      ...SETTINGS,
+      presets,
+    });
+    expect([result, response.allowed, response.patch ?? [], response.auditAnnotations]).toEqual([
+      'unchanged',
+      true,
+      patch,
+      undefined,
+    ]);
+  });
+
+  test('is not marked by a label of Azure where podpass is not in the place of its webhook', async () => {
+    const { response } = await admit(request(labelled(azure)), known(), SETTINGS);
+    expect(response.patch ?? []).toEqual([]);
+  });
+
+  test('is not marked where the ServiceAccount was not found: it may be there at the next try', async () => {
+    const { response } = await admit(request(labelled(own)), accounts({}), SETTINGS);
+    expect(response.patch ?? []).toEqual([]);
+  });
+});
+
 test('its own output is unchanged', async () => {
   const object = pod(VAULT);
   const { response } = await admit(request(object), known(), SETTINGS);

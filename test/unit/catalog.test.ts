@@ -111,8 +111,9 @@ describe('settings', () => {
   });
 
   test('every default is a value that is taken', () => {
-    for (const [key, { codec, default: text, defaults = {} }] of settings) {
-      if (text !== undefined) expect([key, text, codec.parse(text).ok]).toEqual([key, text, true]);
+    for (const [key, { codec, default: text, defaults = {}, commas }] of settings) {
+      const values = text === undefined ? [] : commas ? text.split(',') : [text];
+      for (const value of values) expect([key, value, codec.parse(value).ok]).toEqual([key, value, true]);
       for (const [command, written] of Object.entries(defaults)) {
         expect(commands).toContain(command);
         expect([key, written, codecOf(command, key).parse(written).ok]).toEqual([key, written, true]);

@@ -41,7 +41,7 @@ describe('certificates', () => {
   const openssl = (...args: string[]) => execFileSync('openssl', args, { encoding: 'utf8', stdio: 'pipe' });
 
   test('of a CA and a server are a chain in the eyes of OpenSSL, for each name, strictly', () => {
-    const names = leafNames('hook', 'system', ['hook.example.com', '127.0.0.1', '::1']);
+    const names = leafNames(['hook', 'hook-a'], 'system', ['hook.example.com', '127.0.0.1', '::1']);
     const made = { key: otherKey, serial: randomBytes(16), now: NOW, lifetimeMs: HOUR };
     const leaf = makeLeaf(first, names, made);
     const ca = file('ca.pem', first.cert);
@@ -53,6 +53,10 @@ describe('certificates', () => {
       'hook.system.svc.cluster.local',
       'hook.system',
       'hook',
+      'hook-a.system.svc',
+      'hook-a.system.svc.cluster.local',
+      'hook-a.system',
+      'hook-a',
       'hook.example.com',
     ]) {
       expect(verify('-verify_hostname', name)).toContain('OK');
@@ -68,7 +72,7 @@ describe('certificates', () => {
   });
 
   test('are valid from two hours before, have serials of 128 bits, and never outlive their CA', () => {
-    const names = leafNames('hook', 'system', []);
+    const names = leafNames(['hook'], 'system', []);
     const made = { key: otherKey, serial: randomBytes(16), now: NOW, lifetimeMs: 48 * HOUR };
     const leaf = makeLeaf(second, names, made);
     const read = new X509Certificate(leaf.cert);

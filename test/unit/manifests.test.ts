@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import { TRY_SECONDS } from '../../src/catalog/admission.ts';
 import { type CommandName, type CommandRow, commandRows } from '../../src/catalog/commands.ts';
+import { presetNames } from '../../src/catalog/presets.ts';
 import { flagOf, type SettingRow, settingRows } from '../../src/catalog/settings.ts';
 import { USER } from '../../src/cli/manifests/deployment.ts';
 import { allObjects } from '../../src/cli/manifests/installation.ts';
@@ -7,6 +9,7 @@ import type { Installation, KubeObject } from '../../src/cli/manifests/object.ts
 import { idOf } from '../../src/cli/manifests/text.ts';
 import { DEFAULT_IMAGE } from '../../src/cli/manifests.ts';
 import { dnsLabel, image } from '../../src/codec.ts';
+import { leafNames } from '../../src/managed-tls/leaf.ts';
 import { parseSettings } from '../../src/settings.ts';
 
 interface Container {
@@ -94,10 +97,13 @@ describe.each(['managed', 'cert-manager'] as const)('manifests with a certificat
   test.each(deployments.map((deployment) => [idOf(deployment), deployment] as const))(
     '%s stays up',
     (id, deployment) => {
-      const name = deployment.metadata.name;
+      const half = /-([ab])$/.exec(deployment.metadata.name)?.[1];
+      const name = deployment.metadata.name.replace(/-[ab]$/, '');
       const { metadata, spec } = templateOf(deployment);
+      const { 'podpass.dev/half': ownHalf, ...ofBoth } = metadata.labels;
+      expect(ownHalf).toBe(half);
       const selector = specOf<{ selector: { matchLabels: Labels }; replicas: number }>(deployment);
-      expect([selector.replicas, selector.selector.matchLabels]).toEqual([2, metadata.labels]);
+      expect([selector.replicas, selector.selector.matchLabels]).toEqual([half ? 1 : 2, metadata.labels]);
       expect(metadata.annotations).toEqual({ 'podpass.dev/inject': 'false' });
       expect(spec).toMatchObject({
         priorityClassName: 'system-cluster-critical',
@@ -119,19 +125,79 @@ describe.each(['managed', 'cert-manager'] as const)('manifests with a certificat
       expect(specOf(budget)).toEqual({
         maxUnavailable: 1,
         unhealthyPodEvictionPolicy: 'AlwaysAllow',
-        selector: { matchLabels: metadata.labels },
+        selector: { matchLabels: ofBoth },
       });
-      const [service] = ofKind(around, 'Service');
       const [first, second] = container?.ports.map((port) => port.name) ?? [];
-      expect(specOf(service)).toMatchObject({ selector: metadata.labels, ports: [{ targetPort: first }] });
+      const services = ofKind(objects, 'Service').filter((each) => each.metadata.name.startsWith(name));
+      const selectors = services.map((each) => [
+        each.metadata.name,
+        specOf<{ selector: Labels; ports: object[] }>(each).selector,
+      ]);
+      expect(selectors).toEqual(
+        half === undefined
+          ? [[name, ofBoth]]
+          : [[name, ofBoth], ...['a', 'b'].map((each) => [`${name}-${each}`, { ...ofBoth, 'podpass.dev/half': each }])],
+      );
+      for (const each of services) expect(specOf(each)).toMatchObject({ ports: [{ targetPort: first }] });
       const [policy] = ofKind(around, 'NetworkPolicy');
       expect(specOf(policy)).toMatchObject({
-        podSelector: { matchLabels: metadata.labels },
+        podSelector: { matchLabels: ofBoth },
         ingress: [{ ports: [{ port: first }, { port: second }] }],
       });
       expect(ofKind(around, 'ServiceAccount'), id).toMatchObject([{ automountServiceAccountToken: false }]);
     },
   );
+
+  test('the halves of the webhook are counted together over nodes, stay apart where they can, and run on one node too', () => {
+    const halves = deployments.filter(({ metadata }) => metadata.name.startsWith('podpass-webhook'));
+    expect(halves).toHaveLength(2);
+    for (const half of halves) {
+      const { metadata, spec } = templateOf(half);
+      const { 'podpass.dev/half': own, ...both } = metadata.labels;
+      const spread = { whenUnsatisfiable: 'ScheduleAnyway', labelSelector: { matchLabels: both } };
+      expect(spec.topologySpreadConstraints).toMatchObject([
+        { topologyKey: 'kubernetes.io/hostname', ...spread },
+        { topologyKey: 'topology.kubernetes.io/zone', ...spread },
+      ]);
+      // Else a half would be counted alone, as its Pods have a hash of their own.
+      expect(JSON.stringify(spec.topologySpreadConstraints)).not.toContain('matchLabelKeys');
+      const { podAntiAffinity, ...rest } = spec.affinity as { podAntiAffinity: Record<string, unknown> };
+      expect([Object.keys(rest), Object.keys(podAntiAffinity)]).toEqual([
+        [],
+        ['preferredDuringSchedulingIgnoredDuringExecution'],
+      ]);
+      const other = { key: 'podpass.dev/half', operator: 'In', values: [own === 'a' ? 'b' : 'a'] };
+      const labelSelector = { matchLabels: both, matchExpressions: [other] };
+      expect(podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution).toEqual([
+        { weight: 100, podAffinityTerm: { topologyKey: 'kubernetes.io/hostname', labelSelector } },
+        { weight: 50, podAffinityTerm: { topologyKey: 'topology.kubernetes.io/zone', labelSelector } },
+      ]);
+    }
+  });
+
+  test('in a rollout the old Pod of half a has ended long before that of half b, which begins to end later than it', () => {
+    const after = (half: string) =>
+      specOf<{ minReadySeconds: number }>(
+        deployments.find(({ metadata }) => metadata.name === `podpass-webhook-${half}`),
+      ).minReadySeconds;
+    const quiet = Number(settingRows.shutdownDelay.default.replace('s', ''));
+    expect(after('b')).toBeGreaterThan(after('a') + quiet);
+  });
+
+  test('the certificate has the names of every Service that the registration leads to', () => {
+    const [configuration] = ofKind(objects, 'MutatingWebhookConfiguration');
+    const { webhooks } = configuration as unknown as { webhooks: { clientConfig: { service: { name: string } } }[] };
+    const called = new Set(webhooks.map(({ clientConfig }) => clientConfig.service.name));
+    const services = new Set(ofKind(objects, 'Service').map(({ metadata }) => metadata.name));
+    expect([...called].filter((name) => !services.has(name))).toEqual([]);
+    const byDefault = settingRows.tlsService.default.split(',');
+    const names =
+      tls === 'managed'
+        ? leafNames(byDefault, 'own', []).dnsNames
+        : ofKind(objects, 'Certificate').flatMap((each) => specOf<{ dnsNames?: string[] }>(each).dnsNames ?? []);
+    for (const name of called) expect(names).toContain(`${name}.own.svc`);
+    expect(called.size).toBe(3);
+  });
 
   test('bindings are of roles and ServiceAccounts that are there', () => {
     const ids = new Set(objects.map(idOf));
@@ -174,35 +240,78 @@ describe.each(['managed', 'cert-manager'] as const)('manifests with a certificat
     for (const policy of policies) expect(JSON.stringify(policy)).not.toMatch(/param/);
   });
 
-  test('the first entry is for all Pods, the last makes those of the label wait, and all keep out of the way of the cluster', () => {
+  test('there are a first try for all Pods, and one at each half for those that must not be without their tokens', () => {
     const [configuration] = ofKind(objects, 'MutatingWebhookConfiguration');
-    const { webhooks } = configuration as unknown as { webhooks: Record<string, unknown>[] };
-    const names = (conditions: unknown) => (conditions as { name: string }[]).map(({ name }) => name);
-    const conditions = ['not-a-mirror-pod', 'not-opted-out'];
-    const labelled = [{ matchLabels: { 'podpass.dev/inject': 'true' } }, [...conditions, 'not-injected-yet']];
-    expect(webhooks.map((entry) => [entry.failurePolicy, entry.objectSelector, names(entry.matchConditions)])).toEqual([
-      ['Ignore', undefined, conditions],
-      ['Ignore', ...labelled],
-      ['Fail', ...labelled],
+    const { webhooks } = configuration as unknown as { webhooks: Entry[] };
+    const always = ['not-a-mirror-pod', 'not-opted-out'];
+    const once = [...always, 'not-injected-yet'];
+    expect(webhooks.map(summaryOf)).toEqual([
+      ['all', 'podpass-webhook', 'Ignore', undefined, always],
+      ['again', 'podpass-webhook-a', 'Ignore', undefined, [...once, 'waits-or-asks']],
+      ['annotated', 'podpass-webhook-b', 'Ignore', undefined, [...once, 'asks-and-does-not-wait']],
+      ['labelled', 'podpass-webhook-b', 'Fail', { matchLabels: { 'podpass.dev/inject': 'true' } }, once],
     ]);
     for (const entry of webhooks) {
       expect(entry).toMatchObject({
         reinvocationPolicy: 'IfNeeded',
         matchPolicy: 'Equivalent',
         sideEffects: 'None',
-        timeoutSeconds: 5,
-        clientConfig: { service: { name: 'podpass-webhook', namespace: 'own', path: '/mutate', port: 443 } },
+        timeoutSeconds: TRY_SECONDS,
+        clientConfig: { service: { namespace: 'own', path: '/mutate', port: 443 } },
         rules: [{ operations: ['CREATE'], resources: ['pods'] }],
         namespaceSelector: {
           matchExpressions: [{ key: 'kubernetes.io/metadata.name', operator: 'NotIn', values: ['kube-system', 'own'] }],
         },
       });
     }
-    const [service] = ofKind(objects, 'Service');
-    expect(specOf(service)).toMatchObject({ ports: [{ port: 443 }] });
+    for (const service of ofKind(objects, 'Service').filter(({ metadata }) => metadata.name.includes('webhook')))
+      expect(specOf(service)).toMatchObject({ ports: [{ port: 443 }] });
     const lookup = Number(settingRows.serviceAccountLookupTimeout.default.replace('s', ''));
-    expect(lookup).toBeLessThan(5);
+    expect(lookup).toBeLessThan(TRY_SECONDS);
   });
+
+  test('the registration and the policy mean the same by a Pod that asks', () => {
+    const [configuration] = ofKind(objects, 'MutatingWebhookConfiguration');
+    const [policy] = ofKind(objects, 'ValidatingAdmissionPolicy');
+    const { matchConditions } = specOf<{ matchConditions: { name: string; expression: string }[] }>(policy);
+    const asks = matchConditions.find(({ name }) => name === 'asks-for-tokens')?.expression ?? 'nothing';
+    const { webhooks } = configuration as unknown as { webhooks: Entry[] };
+    const with_ = webhooks.filter(({ matchConditions: own }) =>
+      own.some(({ expression }) => expression.endsWith(asks)),
+    );
+    expect(with_.map(({ name }) => name)).toEqual(['again.podpass.dev', 'annotated.podpass.dev']);
+  });
+});
+
+interface Entry {
+  name: string;
+  clientConfig: { service: { name: string } };
+  failurePolicy: string;
+  objectSelector?: object;
+  matchConditions: { name: string; expression: string }[];
+}
+
+const summaryOf = ({ name, clientConfig, failurePolicy, objectSelector, matchConditions }: Entry) => [
+  name.replace('.podpass.dev', ''),
+  clientConfig.service.name,
+  failurePolicy,
+  objectSelector,
+  matchConditions.map((condition) => condition.name),
+];
+
+test('Pods with the label of Azure have a try at each half, too, where podpass is in the place of its webhook', () => {
+  const [configuration] = ofKind(installation('managed', { presets: presetNames }), 'MutatingWebhookConfiguration');
+  const { webhooks } = configuration as unknown as { webhooks: Entry[] };
+  const [azure] = webhooks.filter(({ name }) => name === 'azure.podpass.dev');
+  expect(azure && summaryOf(azure)).toEqual([
+    'azure',
+    'podpass-webhook-b',
+    'Fail',
+    { matchLabels: { 'azure.workload.identity/use': 'true' } },
+    ['not-a-mirror-pod', 'not-opted-out', 'not-injected-yet'],
+  ]);
+  const expressions = webhooks.map(({ matchConditions }) => matchConditions.at(-1)?.expression ?? '');
+  expect(expressions.map((each) => each.includes('azure'))).toEqual([false, true, true, false, false]);
 });
 
 test('debug containers have an entry of their own, which nobody waits for', () => {
@@ -224,9 +333,10 @@ test('debug containers have an entry of their own, which nobody waits for', () =
     ofKind(installation('cert-manager', more), 'Deployment').map(
       (deployment) => templateOf(deployment).spec.containers[0]?.args,
     );
-  const [[webhook = [], discovery = []], [switched = [], other = []]] = [args({}), args({ ephemeralContainers: true })];
+  const [webhook = [], , discovery] = args({});
+  const [switched = [], otherHalf, other] = args({ ephemeralContainers: true });
   expect(switched).toEqual([...webhook, '--ephemeral-containers=true']);
-  expect(other).toEqual(discovery);
+  expect([otherHalf, other]).toEqual([switched, discovery]);
   const parsed = parseSettings('webhook', { argv: switched.slice(1), env: {}, readFile: () => '' });
   expect(parsed).toMatchObject({ ok: true, settings: { ephemeralContainers: true } });
 });

@@ -254,7 +254,7 @@ describe('precedence', () => {
       tlsKey: 'k.pem',
       namespace: undefined,
       tlsSecret: 'podpass-webhook-tls',
-      tlsService: 'podpass-webhook',
+      tlsService: ['podpass-webhook', 'podpass-webhook-a', 'podpass-webhook-b'],
       tlsName: [],
       tlsCertLifetime: 7 * 86_400,
       tlsCaLifetime: 365 * 86_400,

@@ -19,17 +19,20 @@ export async function lookAtWebhook(asking: Asking): Promise<WebhookSeen> {
   const registration = await read(asking, `${GROUP}/mutatingwebhookconfigurations/${names.registration}`);
   const entries = (registration?.object?.webhooks ?? []) as readonly Entry[];
   const namespace = entries.map(({ clientConfig }) => clientConfig?.service?.namespace).find(Boolean) ?? 'podpass';
-  const [own, other] = await Promise.all(
-    [names.webhook, names.discovery].map((name) => deployment(asking, namespace, name)),
-  );
+  const lookFor = (workloads: readonly string[]) =>
+    Promise.all(workloads.map((name) => deployment(asking, namespace, name)));
+  const [own, others] = await Promise.all([lookFor(Object.values(names.halves)), lookFor([names.discovery])]);
   // A webhook that is registered by an address runs elsewhere, and the documents may be published without discovery.
   const byService = entries.some(({ clientConfig }) => clientConfig?.service !== undefined);
-  const deployments = [own, other].filter((each) => each !== undefined);
+  const seen = (each: DeploymentSeen | undefined) => each !== undefined;
   return {
     namespace,
     ...(registration === undefined ? {} : { registered: registration.found, entries: entries.map(entry) }),
     policy: await policy(asking),
-    deployments: deployments.filter((each) => each.found || (each === own && byService)),
+    deployments: [
+      ...own.filter(seen).filter(({ found }) => found || byService),
+      ...others.filter(seen).filter(({ found }) => found),
+    ],
     ...(registration?.found === false ? {} : { trial: await trial(asking) }),
   };
 }

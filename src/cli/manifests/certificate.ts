@@ -35,7 +35,7 @@ export function certificate({ namespace }: Installation): KubeObject[] {
       kind: 'Certificate',
       metadata: metadataOf('webhook', names.certificate, namespace),
       spec: {
-        dnsNames: [`${names.webhook}.${namespace}.svc`],
+        dnsNames: [names.webhook, ...Object.values(names.halves)].map((service) => `${service}.${namespace}.svc`),
         secretName: names.certificateSecret,
         duration: '2160h',
         renewBefore: '720h',

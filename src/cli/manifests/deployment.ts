@@ -1,7 +1,17 @@
 import type { annotationRows } from '../../catalog/annotations.ts';
 import { settingRows } from '../../catalog/settings.ts';
 import { defaultPort } from './arguments.ts';
-import { type Installation, type KubeObject, metadataOf, names, type Service, selectorOf } from './object.ts';
+import {
+  HALF_LABEL,
+  HALVES,
+  type Half,
+  type Installation,
+  type KubeObject,
+  metadataOf,
+  names,
+  type Service,
+  selectorOf,
+} from './object.ts';
 
 /** What differs between the two services. */
 export interface Workload {
@@ -25,58 +35,121 @@ export interface Workload {
 /** The user of the image, as in the Dockerfile. */
 export const USER = 65532;
 const REPLICAS = 2;
+const REPLICAS_OF_HALF = 1;
+/**
+ * For how long a new Pod of a half is ready before an old one goes, in seconds. A rollout begins in both halves at once. On
+ * a busy node a Service may still lead to an old Pod after that has ended, its quiet period (`--shutdown-delay`) included;
+ * by then the other half must be one that is there.
+ */
+const SETTLED_SECONDS = { a: 3, b: 15 } as const satisfies Record<Half, number>;
 const INJECT: (typeof annotationRows)[number]['key'] = 'inject';
 
-/** A Deployment, with what keeps it up when nodes go, and a Service in front of it. */
+/** A Deployment, or two halves of one, with what keeps them up when nodes go, and a Service in front of each and of all. */
 export function workload(installation: Installation, wanted: Workload): KubeObject[] {
-  const { service, portName } = wanted;
+  const { service } = wanted;
   const name = names[service];
-  const selector = { matchLabels: selectorOf(service) };
+  const own = { name, labels: selectorOf(service) };
+  const halves = service === 'webhook' ? HALVES.map((half) => ({ ...halfOf(half), half })) : [];
+  const metadata = metadataOf(service, name, installation.namespace);
   return [
-    {
-      apiVersion: 'apps/v1',
-      kind: 'Deployment',
-      metadata: metadataOf(service, name, installation.namespace),
-      spec: {
-        replicas: REPLICAS,
-        selector,
-        // A new Pod is ready before an old one goes.
-        strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
-        template: podTemplate(installation, wanted),
-      },
-    },
-    {
-      apiVersion: 'v1',
-      kind: 'Service',
-      metadata: metadataOf(service, name, installation.namespace),
-      spec: {
-        selector: selectorOf(service),
-        ports: [{ name: portName, port: portName === 'https' ? 443 : 80, protocol: 'TCP', targetPort: portName }],
-      },
-    },
+    ...(halves.length > 0 ? halves : [own]).map((part) => deployment(installation, wanted, part)),
+    ...[own, ...halves].map((part) => serviceFor(installation, wanted, part)),
     {
       apiVersion: 'policy/v1',
       kind: 'PodDisruptionBudget',
-      metadata: metadataOf(service, name, installation.namespace),
+      metadata,
       // A Pod that is not ready protects nothing, and must not keep a node from being drained.
-      spec: { maxUnavailable: 1, unhealthyPodEvictionPolicy: 'AlwaysAllow', selector },
+      spec: {
+        maxUnavailable: 1,
+        unhealthyPodEvictionPolicy: 'AlwaysAllow',
+        selector: { matchLabels: selectorOf(service) },
+      },
     },
   ];
 }
 
-function podTemplate({ image }: Installation, wanted: Workload): object {
-  const { service, args, portName, memory, cpu, envFrom, volumeMounts, volumes, fsGroup } = wanted;
+/** A Deployment and its Service: their name, and the labels of its Pods, which select them. */
+interface Part {
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly half?: Half;
+}
+
+function halfOf(half: Half): Part {
+  return { name: names.halves[half], labels: { ...selectorOf('webhook'), [HALF_LABEL]: half } };
+}
+
+function deployment(installation: Installation, wanted: Workload, part: Part): KubeObject {
+  return {
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: { ...metadataOf(wanted.service, part.name, installation.namespace), labels: part.labels },
+    spec: {
+      replicas: part.half === undefined ? REPLICAS : REPLICAS_OF_HALF,
+      ...(part.half === undefined ? {} : { minReadySeconds: SETTLED_SECONDS[part.half] }),
+      selector: { matchLabels: part.labels },
+      // A new Pod is ready before an old one goes.
+      strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
+      template: podTemplate(installation, wanted, part),
+    },
+  };
+}
+
+function serviceFor({ namespace }: Installation, { service, portName }: Workload, { name, labels }: Part): KubeObject {
+  return {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { ...metadataOf(service, name, namespace), labels },
+    spec: {
+      selector: labels,
+      ports: [{ name: portName, port: portName === 'https' ? 443 : 80, protocol: 'TCP', targetPort: portName }],
+    },
+  };
+}
+
+const HOST = 'kubernetes.io/hostname';
+const ZONE = 'topology.kubernetes.io/zone';
+
+/**
+ * Over nodes and zones, as far as there are several: with one node it must run as well.
+ *
+ * Halves are counted together, those that a rollout replaces too, as `matchLabelKeys` would count each half alone. It is
+ * their dislike of each other that keeps them on different nodes through a rollout: an old Pod of the same half is no
+ * reason to go elsewhere.
+ */
+function placement(service: Service, half: Half | undefined): object {
+  const selector = { matchLabels: selectorOf(service) };
   const spread = (topologyKey: string) => ({
     maxSkew: 1,
     topologyKey,
     whenUnsatisfiable: 'ScheduleAnyway',
-    labelSelector: { matchLabels: selectorOf(service) },
-    matchLabelKeys: ['pod-template-hash'],
+    labelSelector: selector,
+    ...(half === undefined ? { matchLabelKeys: ['pod-template-hash'] } : {}),
   });
+  const topologySpreadConstraints = [spread(HOST), spread(ZONE)];
+  if (half === undefined) return { topologySpreadConstraints };
+  const others = HALVES.filter((each) => each !== half);
+  const apart = (topologyKey: string, weight: number) => ({
+    weight,
+    podAffinityTerm: {
+      topologyKey,
+      labelSelector: { ...selector, matchExpressions: [{ key: HALF_LABEL, operator: 'In', values: others }] },
+    },
+  });
+  return {
+    topologySpreadConstraints,
+    affinity: {
+      podAntiAffinity: { preferredDuringSchedulingIgnoredDuringExecution: [apart(HOST, 100), apart(ZONE, 50)] },
+    },
+  };
+}
+
+function podTemplate({ image }: Installation, wanted: Workload, { labels, half }: Part): object {
+  const { service, args, portName, memory, cpu, envFrom, volumeMounts, volumes, fsGroup } = wanted;
   const probe = (path: string, rest: object) => ({ httpGet: { path, port: 'metrics' }, timeoutSeconds: 2, ...rest });
   return {
     metadata: {
-      labels: selectorOf(service),
+      labels,
       // Beside the namespace, which is left out too: podpass must not wait for itself.
       annotations: { [`${settingRows.annotationPrefix.default}/${INJECT}`]: 'false' },
     },
@@ -89,7 +162,7 @@ function podTemplate({ image }: Installation, wanted: Workload): object {
       priorityClassName: 'system-cluster-critical',
       // More than the quiet period and what comes after it: contract of `--shutdown-delay`, 30 s at most.
       terminationGracePeriodSeconds: 30,
-      topologySpreadConstraints: [spread('kubernetes.io/hostname'), spread('topology.kubernetes.io/zone')],
+      ...placement(service, half),
       nodeSelector: { 'kubernetes.io/os': 'linux' },
       securityContext: {
         runAsNonRoot: true,

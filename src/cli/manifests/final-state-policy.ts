@@ -1,31 +1,12 @@
 import { TOKENS_VOLUME } from '../../../webhook/token-injection.ts';
-import type { NamedKey, PlainKey } from '../../catalog/annotations.ts';
-import { NOT_MIRROR, NOT_OPTED_OUT, PREFIX, podCreation, selectedNamespaces } from './admission.ts';
+import type { PlainKey } from '../../catalog/annotations.ts';
+import { NOT_MIRROR, NOT_OPTED_OUT, podCreation, selectedNamespaces } from './admission.ts';
+import { ASKS, family, hasItem, key, SPACE } from './asking.ts';
 import { type Installation, type KubeObject, metadataOf, names } from './object.ts';
 
-/** What separates items of a list, as JavaScript's `\s` and a comma do, in the words of RE2. */
-const SPACE = String.raw`\s\x0b\p{Z}\x{feff}`;
-
-const key = (plain: PlainKey) => `${PREFIX}/${plain}`;
-const family = (named: NamedKey) => `${PREFIX}/${named}.`;
-const matches = (value: string, pattern: string) => `${value}.matches(r'${pattern}')`;
-/** A list with an item in it; an empty one is as good as none. */
-const hasItem = (value: string) => matches(value, `[^${SPACE},]`);
-const hasText = (value: string) => matches(value, `[^${SPACE}]`);
 /** A list with this item. Names of containers are DNS labels, so they mean themselves in a pattern. */
 const holds = (list: string, item: string) => `${list}.matches(r'(^|[${SPACE},])' + ${item} + r'($|[${SPACE},])')`;
 const ofPod = (plain: PlainKey) => `variables.pod[?'${key(plain)}'].orValue('')`;
-
-/** A Pod that asks for tokens by its own annotations; matchConditions see no variables. */
-function asksForTokens(): { name: string; expression: string } {
-  const all = 'object.metadata.annotations';
-  return {
-    name: 'asks-for-tokens',
-    expression: `has(${all}) && ${all}.exists(k,
-  k == '${key('audiences')}' && ${hasItem(`${all}[k]`)} ||
-  k.startsWith('${family('audience')}') && ${hasText(`${all}[k]`)})`,
-  };
-}
 
 const variables = {
   pod: 'object.metadata.annotations',
@@ -66,7 +47,8 @@ export function finalStatePolicy({ namespace }: Installation): KubeObject[] {
           namespaceSelector: selectedNamespaces(namespace),
           resourceRules: [podCreation],
         },
-        matchConditions: [NOT_MIRROR, NOT_OPTED_OUT, asksForTokens()],
+        // matchConditions see no variables.
+        matchConditions: [NOT_MIRROR, NOT_OPTED_OUT, { name: 'asks-for-tokens', expression: ASKS }],
         variables: Object.entries(variables).map(([name, expression]) => ({ name, expression })),
         validations: [
           {
@@ -74,7 +56,7 @@ export function finalStatePolicy({ namespace }: Installation): KubeObject[] {
             message:
               'the annotations of this Pod ask for tokens, and it has none: the webhook of podpass did not answer, ' +
               `or the annotations of its ServiceAccount (${key('inject')}: "false", lists of containers) leave it none. ` +
-              `Try again when "kubectl -n ${namespace} get deployment ${names.webhook}" says it is available; ` +
+              `Try again when "kubectl -n ${namespace} get deployment ${Object.values(names.halves).join(' ')}" says one is available; ` +
               `with the annotation ${key('inject')}: "false" on itself the Pod runs without tokens`,
             reason: 'Forbidden',
           },

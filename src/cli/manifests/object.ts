@@ -1,4 +1,5 @@
 import type { PresetName } from '../../catalog/presets.ts';
+import { settingRows } from '../../catalog/settings.ts';
 
 /** A Kubernetes object as it is written into a file. */
 export interface KubeObject {
@@ -33,11 +34,20 @@ export interface Installation {
   readonly dns?: boolean;
 }
 
+/**
+ * The webhook runs as two halves, each with a Service of its own, so that the registration can lead a second try away from
+ * where the first one went (registration.ts).
+ */
+export const HALVES = ['a', 'b'] as const;
+export type Half = (typeof HALVES)[number];
+
 export type Service = 'webhook' | 'discovery';
 
 /** Every name that objects refer to each other by. Names of cluster-wide objects are the same in every namespace. */
 export const names = {
+  /** Both halves. */
   webhook: 'podpass-webhook',
+  halves: { a: 'podpass-webhook-a', b: 'podpass-webhook-b' },
   discovery: 'podpass-discovery',
   /** Of `--tls-mode managed` it is created empty, as a right to create Secrets could not be narrowed to a name. */
   tlsSecret: 'podpass-webhook-tls',
@@ -59,6 +69,9 @@ export const names = {
 export function selectorOf(service: Service): Readonly<Record<string, string>> {
   return { 'app.kubernetes.io/name': 'podpass', 'app.kubernetes.io/component': service };
 }
+
+/** On the Pods of a half, beside what selects the Pods of both. */
+export const HALF_LABEL = `${settingRows.annotationPrefix.default}/half`;
 
 /** The metadata of an object of a service; `namespace` only for one that is in one. */
 export function metadataOf(service: Service, name: string, namespace?: string) {

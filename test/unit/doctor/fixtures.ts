@@ -81,11 +81,11 @@ const webhook: WebhookSeen = {
     { name: 'labelled', failurePolicy: 'Fail', selective: true, caBundle: 'readable', lastCa: authority },
   ],
   policy: true,
-  deployments: ['webhook', 'discovery'].map((name) => ({
+  deployments: Object.entries({ 'webhook-a': 1, 'webhook-b': 1, discovery: 2 }).map(([name, replicas]) => ({
     name: `Deployment podpass/podpass-${name}`,
     found: true,
-    wanted: 2,
-    available: 2,
+    wanted: replicas,
+    available: replicas,
     image: 'podpass:1.0.0',
   })),
   trial: { status: 201, injected: true, message: '' },
@@ -126,8 +126,8 @@ const withCluster = (more: Partial<ClusterSeen>): Observation => ({ ...healthy, 
 const withWebhook = (more: Partial<WebhookSeen>) => withCluster({ webhook: { ...webhook, ...more } });
 const withEntry = (more: object) =>
   withWebhook({ entries: (webhook.entries ?? []).map((each) => ({ ...each, ...more })) });
-const withDeployment = (more: object) =>
-  withWebhook({ deployments: webhook.deployments.map((each, index) => (index === 0 ? { ...each, ...more } : each)) });
+const withDeployments = (of: RegExp, more: object) =>
+  withWebhook({ deployments: webhook.deployments.map((each) => (of.test(each.name) ? { ...each, ...more } : each)) });
 const withTrial = (status: number, message: string) => withWebhook({ trial: { status, injected: false, message } });
 const withIssuer = (issuer: string): Observation => ({ ...healthy, issuer });
 const failedBy = (kind: 'dns' | 'connection' | 'time' | 'tls' | 'size') =>
@@ -254,8 +254,14 @@ export const fixtures: Readonly<Record<FindingCode, readonly Observation[]>> = {
   'webhook-fails-open': [withEntry({ failurePolicy: 'Ignore' })],
   'webhook-broad': [withEntry({ selective: false })],
   'policy-missing': [withWebhook({ policy: false })],
-  'deployment-missing': [withDeployment({ found: false, wanted: 0, available: 0, image: undefined })],
-  'deployment-unavailable': [withDeployment({ available: 0 })],
-  'deployment-degraded': [withDeployment({ available: 1 })],
-  'version-skew': [withDeployment({ image: 'podpass:0.9.0' })],
+  'deployment-missing': [
+    withDeployments(/-b$/, { found: false, wanted: 0, available: 0, image: undefined }),
+    withDeployments(/discovery$/, { found: false, wanted: 0, available: 0, image: undefined }),
+  ],
+  'deployment-unavailable': [
+    withDeployments(/webhook/, { available: 0 }),
+    withDeployments(/discovery/, { available: 0 }),
+  ],
+  'deployment-degraded': [withDeployments(/discovery/, { available: 1 }), withDeployments(/-a$/, { available: 0 })],
+  'version-skew': [withDeployments(/-b$/, { image: 'podpass:0.9.0' })],
 };

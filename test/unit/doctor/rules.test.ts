@@ -90,6 +90,20 @@ describe('targets', () => {
   });
 });
 
+test('a half of the webhook without replicas is an error only where the other one is away, too', () => {
+  const [both = healthy] = fixtures['deployment-unavailable'];
+  const [, one = healthy] = fixtures['deployment-degraded'];
+  const of = (observation: Observation) =>
+    judge(observation, [], rules).flatMap(({ code, subject }) =>
+      code.startsWith('deployment-') ? [[code, subject.split('/').at(-1)]] : [],
+    );
+  expect(of(both)).toEqual([
+    ['deployment-unavailable', 'podpass-webhook-a'],
+    ['deployment-unavailable', 'podpass-webhook-b'],
+  ]);
+  expect(of(one)).toEqual([['deployment-degraded', 'podpass-webhook-a']]);
+});
+
 test('a difference of issuers is told in words', () => {
   const seen = fixtures['issuer-mismatch'].map(
     (observation) => judge(observation, [], rules).find(({ code }) => code === 'issuer-mismatch')?.seen,

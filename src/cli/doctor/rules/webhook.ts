@@ -1,6 +1,6 @@
 import { printable } from '../../../fault.ts';
 import { names } from '../../manifests/object.ts';
-import type { EntrySeen, Observation, TrialSeen, WebhookSeen } from '../observation.ts';
+import type { DeploymentSeen, EntrySeen, Observation, TrialSeen, WebhookSeen } from '../observation.ts';
 import type { Rule, Sighting } from '../rule.ts';
 import { day, endsSoon } from './tls.ts';
 
@@ -12,6 +12,17 @@ const TRIAL = 'a Pod that was tried as a dry run';
 function about(see: (webhook: WebhookSeen) => readonly Sighting[]) {
   return ({ cluster }: Observation) => (cluster?.webhook === undefined ? [] : see(cluster.webhook));
 }
+
+const isHalf = ({ name }: DeploymentSeen) => Object.values(names.halves).some((half) => name.endsWith(`/${half}`));
+
+/** A half of the webhook that is away while the other one does its work. */
+const isCovered = (each: DeploymentSeen, all: readonly DeploymentSeen[]) =>
+  isHalf(each) && all.some((other) => isHalf(other) && other.available > 0);
+
+const available = (each: DeploymentSeen) => ({
+  subject: each.name,
+  seen: `${each.available} of ${each.wanted} replicas are available`,
+});
 
 const ofEachEntry = (see: (entry: EntrySeen, now: number) => string | false) => (observation: Observation) =>
   (observation.cluster?.webhook?.entries ?? []).flatMap((entry) => {
@@ -44,7 +55,7 @@ export const webhookRules: readonly Rule[] = [
     code: 'webhook-not-registered',
     severity: 'error',
     find: about(({ registered, deployments }) =>
-      registered === false && deployments.some(({ name }) => name.endsWith(`/${names.webhook}`))
+      registered === false && deployments.some(isHalf)
         ? [{ subject: REGISTRATION, seen: 'it is not there, though the webhook runs' }]
         : [],
     ),
@@ -55,8 +66,8 @@ export const webhookRules: readonly Rule[] = [
     code: 'webhook-not-registered',
     severity: 'warning',
     find: about(({ registered, deployments }) =>
-      registered === false && !deployments.some(({ name }) => name.endsWith(`/${names.webhook}`))
-        ? [{ subject: REGISTRATION, seen: 'it is not there, and neither is the Deployment of the webhook' }]
+      registered === false && !deployments.some(isHalf)
+        ? [{ subject: REGISTRATION, seen: 'it is not there, and neither are the Deployments of the webhook' }]
         : [],
     ),
     why: 'Pods get no tokens of podpass in this cluster. That is right where only discovery is wanted.',
@@ -67,7 +78,7 @@ export const webhookRules: readonly Rule[] = [
     severity: 'error',
     find: ofEachEntry(({ caBundle }) => caBundle !== 'readable' && `its caBundle is ${caBundle}`),
     why: 'The API server then trusts public CAs only, so it cannot call the webhook. Applying a manifest with an empty caBundle wipes it.',
-    next: `Restart podpass-webhook, which writes it (--tls-mode managed), or look at the CA injector of cert-manager. ${AGAIN}`,
+    next: `Restart the webhook, which writes it (--tls-mode managed), or look at the CA injector of cert-manager. ${AGAIN}`,
   },
   {
     code: 'ca-bundle-expires',
@@ -77,7 +88,7 @@ export const webhookRules: readonly Rule[] = [
       return `its last CA ${lastCa.notAfter <= now ? 'expired' : 'expires'} at ${day(lastCa.notAfter)}`;
     }),
     why: 'When it ends, the API server cannot call the webhook.',
-    next: 'Look at the log of podpass-webhook, or at cert-manager: the CA should have been renewed.',
+    next: 'Look at the logs of the webhook, or at cert-manager: the CA should have been renewed.',
   },
   {
     code: 'ca-bundle-mismatch',
@@ -91,14 +102,14 @@ export const webhookRules: readonly Rule[] = [
     severity: 'error',
     find: ofTrial('unreached', said),
     why: 'Pods with the label podpass.dev/inject: "true" are not created, and the others are created without being asked for.',
-    next: `"connection refused" or "no endpoints": look at the Pods of podpass-webhook. "deadline exceeded": look at firewalls and network policies between API server and Pods. To take podpass out at once see docs/operate.md. ${AGAIN}`,
+    next: `"connection refused" or "no endpoints": look at the Pods of both halves, podpass-webhook-a and podpass-webhook-b. "deadline exceeded": look at firewalls and network policies between API server and Pods. To take podpass out at once see docs/operate.md. ${AGAIN}`,
   },
   {
     code: 'webhook-not-injecting',
     severity: 'error',
     find: ofTrial('untouched', ({ status }) => `HTTP ${status}, and no volume with a token`),
     why: 'The webhook was not asked, or added nothing. Pods run without their tokens, or the policy refuses them.',
-    next: `Compare the registration with "podpass manifests": rules, selectors, matchConditions. Then look at the log of podpass-webhook, and at --annotation-prefix. ${AGAIN}`,
+    next: `Compare the registration with "podpass manifests": rules, selectors, matchConditions. Then look at the logs of the webhook, and at --annotation-prefix. ${AGAIN}`,
   },
   {
     code: 'dry-run-refused',
@@ -150,18 +161,16 @@ export const webhookRules: readonly Rule[] = [
     find: about(({ deployments }) =>
       deployments.filter(({ found }) => !found).map(({ name }) => ({ subject: name, seen: 'it is not there' })),
     ),
-    why: 'The registration leads to a Service without Pods.',
+    why: 'The registration leads to a Service without Pods. Where only one half of the webhook is missing, the other one does the work, and its next fault stops Pods.',
     next: 'Install the webhook again, or take the registration away; "podpass manifests" prints both.',
   },
   {
     code: 'deployment-unavailable',
     severity: 'error',
     find: about(({ deployments }) =>
-      deployments
-        .filter(({ found, available }) => found && available === 0)
-        .map(({ name, wanted }) => ({ subject: name, seen: `0 of ${wanted} replicas are available` })),
+      deployments.filter((each) => each.found && each.available === 0 && !isCovered(each, deployments)).map(available),
     ),
-    why: 'Nobody answers: no tokens for new Pods (podpass-webhook), no keys for verifiers (podpass-discovery).',
+    why: 'Nobody answers: no tokens for new Pods (both halves of the webhook), no keys for verifiers (podpass-discovery).',
     next: 'Look at the events and the log of its Pods, and at /readyz?verbose on their metrics port.',
   },
   {
@@ -169,13 +178,12 @@ export const webhookRules: readonly Rule[] = [
     severity: 'warning',
     find: about(({ deployments }) =>
       deployments
-        .filter(({ wanted, available }) => available > 0 && available < wanted)
-        .map(({ name, wanted, available }) => ({
-          subject: name,
-          seen: `${available} of ${wanted} replicas are available`,
-        })),
+        .filter((each) =>
+          each.available > 0 ? each.available < each.wanted : each.found && isCovered(each, deployments),
+        )
+        .map(available),
     ),
-    why: 'The others do the work; there is less left for the next fault.',
+    why: 'The others do the work, or the other half of the webhook does; there is less left for the next fault.',
     next: 'Look at the events and the log of the Pods that are not ready.',
   },
   {
@@ -187,6 +195,6 @@ export const webhookRules: readonly Rule[] = [
       return images.length > 1 ? [{ subject: 'Deployments', seen }] : [];
     }),
     why: 'The services are tested together in one version. During an upgrade that is normal.',
-    next: 'Finish the upgrade, or bring both to one image.',
+    next: 'Finish the upgrade, or bring all to one image.',
   },
 ];
