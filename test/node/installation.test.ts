@@ -3,6 +3,7 @@ import { until } from '../cluster/podpass.ts';
 import { goOidc, jose } from '../cluster/verifiers.ts';
 import { describeFaults } from './faults.ts';
 import { IMAGE, Installed, type Pod } from './installed.ts';
+import { describePlacement } from './placement.ts';
 import { describeNode, nodeParts } from './suite.ts';
 import { describeRenewal, describeTokenFiles } from './token-files.ts';
 import { describeUpgrade } from './upgrade.ts';
@@ -135,6 +136,7 @@ describeNode('an installation on a node', () => {
     });
   });
 
+  describePlacement(get);
   describeFaults(get, NAMESPACE);
   describeRenewal(get);
   describeUpgrade(get, NAMESPACE);

@@ -77,7 +77,10 @@ export function describeUpgrade(installed: () => Installed, namespace: string): 
   describe('its Helm chart', () => {
     const helm = async (...args: string[]) => {
       const { node } = installed();
-      const { code, stdout, stderr } = await runProgram(nodeParts().binaries.helm, args, { env: node.kubectlEnv });
+      const { code, stdout, stderr } = await runProgram(nodeParts().binaries.helm, args, {
+        env: node.kubectlEnv,
+        timeoutMs: 120_000,
+      });
       if (code !== 0) throw new Error(`helm ${args.join(' ')}: ${stderr}`);
       return stdout;
     };
