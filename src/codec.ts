@@ -149,6 +149,35 @@ export const objectName: Codec<string> = {
   parse: (text) => (isDnsName(text) ? ok(text) : bad('is not such a name')),
 };
 
+/** An object in a namespace, as people write it for kubectl. */
+export const objectRef: Codec<{ readonly namespace: string; readonly name: string }> = {
+  metavar: 'NAMESPACE/NAME',
+  accepted: 'a namespace and a name, such as shop/web',
+  parse(text) {
+    const [namespace = '', name = '', ...rest] = text.split('/');
+    if (rest.length > 0 || name === '') return bad('is not a namespace and a name with a slash between them');
+    if (!DNS_LABEL.test(namespace) || !isDnsName(name)) return bad('has a name in it that no object can have');
+    return ok({ namespace, name });
+  },
+};
+
+/** A ServiceAccount that may call. No wildcard: whoever may create one in the namespace would be let in. */
+export const callerName: Codec<{ readonly namespace: string; readonly name: string }> = {
+  ...objectRef,
+  accepted: 'one ServiceAccount by its namespace and name, such as shop/web; each caller by itself, no wildcards',
+  parse(text) {
+    if (text.includes('*')) return bad('has a wildcard in it, which lets in accounts that do not exist yet');
+    return objectRef.parse(text.replace(/^system:serviceaccount:([^:/]+):/, '$1/'));
+  },
+};
+
+/** https://docs.aws.amazon.com/accounts/latest/reference/manage-acct-identifiers.html */
+export const awsAccount: Codec<string> = {
+  metavar: 'ID',
+  accepted: 'the 12 digits of an AWS account',
+  parse: (text) => (/^\d{12}$/.test(text) ? ok(text) : bad('is not such an ID')),
+};
+
 // ---- paths -----------------------------------------------------------------------------------------------------------
 
 /** Where a mount would hide what the container's system or its own credential needs. `/lib*` stands for every such name. */
