@@ -8,7 +8,7 @@ import type { Target } from './targets.ts';
  */
 
 /** How a format is written, and how it has comments; JSON has none. */
-export type Syntax = 'yaml' | 'json' | 'toml' | 'nginx' | 'shell' | 'hcl' | 'properties' | 'python';
+export type Syntax = 'yaml' | 'json' | 'toml' | 'nginx' | 'shell' | 'hcl' | 'properties' | 'python' | 'text';
 
 /**
  * How it is known that the output is right: `run` by the consumer itself in a test, `schema` by the consumer's own check
@@ -25,6 +25,8 @@ export interface FormatRow {
   readonly callers?: false;
   /** `one` where it has a place for one alone, `none` where it does not know any. */
   readonly audiences?: 'one' | 'none';
+  /** It can hold the keys themselves. */
+  readonly inline?: true;
   /** Settings without which it has nothing to say. */
   readonly needs?: readonly OptionKey[];
 }
@@ -42,10 +44,31 @@ export interface ConsumerRow {
 }
 
 /** The settings that only some consumers take. */
-export const optionKeys = ['authUrl', 'serviceUrl', 'name', 'account'] as const satisfies readonly SettingKey[];
+export const optionKeys = [
+  ...(['authUrl', 'serviceUrl', 'tokenUrl', 'clientId', 'name', 'namespace', 'selector', 'gateway'] as const),
+  ...(['otherCaller', 'account', 'workloadIdentityProvider'] as const),
+] as const satisfies readonly SettingKey[];
 export type OptionKey = (typeof optionKeys)[number];
 
 export const consumerRows = {
+  'oauth2-proxy': {
+    summary: 'oauth2-proxy, which lets in these callers and nobody else',
+    target: 'oauth2-proxy',
+    formats: {
+      flags: { about: 'its command line', syntax: 'shell', evidence: 'read', needs: ['serviceUrl'] },
+      toml: { about: 'its file (--config)', syntax: 'toml', evidence: 'read', needs: ['serviceUrl'] },
+      alpha: {
+        about: 'the part of it that --alpha-config takes',
+        ...{ syntax: 'yaml', evidence: 'read', needs: ['serviceUrl'] },
+      },
+      'alpha-toml': {
+        about: 'the part of it that stays in --config then',
+        ...{ syntax: 'toml', evidence: 'read', needs: ['serviceUrl'] },
+      },
+      callers: { about: 'the file of the callers', syntax: 'text', evidence: 'read', audiences: 'none' },
+    },
+    options: ['serviceUrl', 'otherCaller'],
+  },
   nginx: {
     summary: 'nginx, which asks oauth2-proxy about each request',
     formats: {
@@ -54,18 +77,100 @@ export const consumerRows = {
         ...{ syntax: 'nginx', evidence: 'schema', audiences: 'none', needs: ['authUrl', 'serviceUrl'] },
       },
       ingress: {
-        about: 'the annotations of an Ingress for ingress-nginx, or for Traefik with its provider of that name',
+        about: 'the annotations of an Ingress for ingress-nginx, or for the provider of that name in Traefik',
         ...{ syntax: 'yaml', evidence: 'read', audiences: 'none', needs: ['authUrl'] },
       },
     },
     options: ['authUrl', 'serviceUrl'],
   },
+  traefik: {
+    summary: 'Traefik, which asks oauth2-proxy about each request',
+    formats: {
+      kubernetes: {
+        about: 'a Middleware with forwardAuth',
+        ...{ syntax: 'yaml', evidence: 'read', audiences: 'none', needs: ['authUrl'] },
+      },
+      file: {
+        about: 'the same for the dynamic configuration in a file',
+        ...{ syntax: 'yaml', evidence: 'read', audiences: 'none', needs: ['authUrl'] },
+      },
+    },
+    options: ['authUrl', 'name', 'namespace'],
+  },
+  istio: {
+    summary: 'Istio, which verifies tokens itself, or asks oauth2-proxy or authentik about each request',
+    target: 'istio',
+    formats: {
+      jwt: {
+        about: 'a RequestAuthentication and the AuthorizationPolicy without which it lets in requests without a token',
+        ...{ syntax: 'yaml', evidence: 'read', inline: true },
+      },
+      'ext-authz': {
+        about: 'an AuthorizationPolicy that has oauth2-proxy asked',
+        ...{ syntax: 'yaml', evidence: 'read', callers: false, audiences: 'none', needs: ['authUrl'] },
+      },
+      'ext-authz-mesh': {
+        about: "its provider, as values of istiod's chart",
+        ...{ syntax: 'yaml', evidence: 'read', callers: false, audiences: 'none', needs: ['authUrl'] },
+      },
+      authentik: {
+        about: 'an AuthorizationPolicy that has the authentik outpost asked',
+        ...{ syntax: 'yaml', evidence: 'read', callers: false, audiences: 'none', needs: ['authUrl'] },
+      },
+      'authentik-mesh': {
+        about: "its provider, as values of istiod's chart",
+        ...{ syntax: 'yaml', evidence: 'read', callers: false, audiences: 'none', needs: ['authUrl'] },
+      },
+    },
+    options: ['authUrl', 'name', 'namespace', 'selector', 'otherCaller'],
+  },
+  envoy: {
+    summary: 'Envoy, which verifies tokens itself, or asks oauth2-proxy about each request',
+    target: 'envoy',
+    formats: {
+      jwt: {
+        about: 'a bootstrap with jwt_authn, and rbac for the callers',
+        ...{ syntax: 'yaml', evidence: 'read', inline: true, needs: ['serviceUrl'] },
+      },
+      'ext-authz': {
+        about: 'a bootstrap with ext_authz',
+        ...{ syntax: 'yaml', evidence: 'read', callers: false, audiences: 'none', needs: ['authUrl', 'serviceUrl'] },
+      },
+    },
+    options: ['authUrl', 'serviceUrl', 'otherCaller'],
+  },
+  'envoy-gateway': {
+    summary: 'Envoy Gateway, which verifies tokens itself, or asks oauth2-proxy about each request',
+    target: 'envoy',
+    formats: {
+      jwt: {
+        about: 'a SecurityPolicy with jwt, and authorization for the callers',
+        ...{ syntax: 'yaml', evidence: 'read', inline: true },
+      },
+      'ext-authz': {
+        about: 'a SecurityPolicy with extAuth',
+        ...{ syntax: 'yaml', evidence: 'read', callers: false, audiences: 'none', needs: ['authUrl'] },
+      },
+    },
+    options: ['authUrl', 'name', 'namespace', 'otherCaller'],
+  },
+  'gateway-api': {
+    summary: 'an implementation of the Gateway API with ExternalAuth, which asks oauth2-proxy about each request',
+    formats: {
+      'external-auth': {
+        about: 'an HTTPRoute with the filter ExternalAuth, of the experimental channel',
+        ...{ syntax: 'yaml', evidence: 'read', callers: false, audiences: 'none' },
+        needs: ['authUrl', 'serviceUrl', 'gateway'],
+      },
+    },
+    options: ['authUrl', 'serviceUrl', 'gateway', 'name', 'namespace'],
+  },
   vault: {
     summary: 'HashiCorp Vault and OpenBao: the JWT auth method and a role',
     target: 'vault',
     formats: {
-      shell: { about: 'commands of the vault CLI', syntax: 'shell', evidence: 'read' },
-      hcl: { about: "resources of Terraform's provider", syntax: 'hcl', evidence: 'read' },
+      shell: { about: 'commands of the vault CLI', syntax: 'shell', evidence: 'read', inline: true },
+      hcl: { about: "resources of Terraform's provider", syntax: 'hcl', evidence: 'read', inline: true },
     },
     options: ['name'],
   },
@@ -79,6 +184,75 @@ export const consumerRows = {
     },
     options: ['account', 'name'],
   },
+  azure: {
+    summary: 'Microsoft Entra ID: federated credentials of a managed identity or an application',
+    target: 'azure',
+    preset: 'azure',
+    formats: {
+      json: { about: 'a federated credential for each caller', syntax: 'json', evidence: 'read', audiences: 'one' },
+      shell: {
+        about: 'commands of the az CLI for a managed identity',
+        ...{ syntax: 'shell', evidence: 'read', audiences: 'one' },
+      },
+    },
+    options: [],
+  },
+  gcp: {
+    summary: 'Google Cloud: a workload identity provider, and the credential file of a program',
+    target: 'gcp',
+    preset: 'gcp',
+    formats: {
+      shell: {
+        about: 'commands of the gcloud CLI',
+        ...{ syntax: 'shell', evidence: 'read', inline: true, needs: ['workloadIdentityProvider'] },
+      },
+      json: {
+        about: 'a credential file (external_account)',
+        ...{ syntax: 'json', evidence: 'read', callers: false, audiences: 'one', needs: ['workloadIdentityProvider'] },
+      },
+    },
+    options: ['workloadIdentityProvider'],
+  },
+  keycloak: {
+    summary: 'Keycloak 26.5 and later: an identity provider of the kind kubernetes, and a client for each caller',
+    target: 'keycloak',
+    formats: {
+      json: { about: 'a partial import for the realm', syntax: 'json', evidence: 'read', audiences: 'one' },
+      shell: { about: 'commands of kcadm.sh', syntax: 'shell', evidence: 'read', audiences: 'one' },
+    },
+    options: ['name'],
+  },
+  authentik: {
+    summary: 'authentik: the source, the provider, and the policy without which any token with a known key is taken',
+    target: 'authentik',
+    formats: {
+      blueprint: {
+        about: 'a blueprint of all of it',
+        ...{ syntax: 'yaml', evidence: 'read', inline: true, needs: ['clientId'] },
+      },
+      policy: { about: 'the expression policy alone', syntax: 'python', evidence: 'read' },
+      registry: {
+        about: 'the configuration of a container registry that takes tokens of authentik',
+        ...{ syntax: 'yaml', evidence: 'read', callers: false, audiences: 'none', needs: ['tokenUrl', 'serviceUrl'] },
+      },
+    },
+    options: ['clientId', 'tokenUrl', 'serviceUrl', 'name'],
+  },
+  minio: {
+    summary: 'MinIO: an OpenID provider with a role policy',
+    target: 'minio',
+    formats: {
+      env: {
+        about: 'variables of the server',
+        ...{ syntax: 'shell', evidence: 'read', callers: false, audiences: 'one' },
+      },
+      policy: {
+        about: 'a policy that lets these callers read and write in the bucket --name',
+        ...{ syntax: 'json', evidence: 'read', audiences: 'none' },
+      },
+    },
+    options: ['name'],
+  },
   prometheus: {
     summary: 'Prometheus, which sends a token with what it asks and writes',
     formats: {
@@ -90,6 +264,37 @@ export const consumerRows = {
         about: 'a remote_write with credentials_file',
         ...{ syntax: 'yaml', evidence: 'schema', callers: false, audiences: 'one', needs: ['serviceUrl'] },
       },
+      oauth2: {
+        about: 'a remote_write that gets a token of authentik for its own one',
+        ...{ syntax: 'yaml', evidence: 'schema', callers: false, audiences: 'one' },
+        needs: ['serviceUrl', 'tokenUrl', 'clientId'],
+      },
+    },
+    options: ['serviceUrl', 'tokenUrl', 'clientId', 'name'],
+  },
+  kafka: {
+    summary: 'Apache Kafka with SASL/OAUTHBEARER',
+    target: 'kafka',
+    formats: {
+      broker: { about: 'properties of the broker', syntax: 'properties', evidence: 'read', callers: false },
+      client: {
+        about: 'properties of a client, which sends its token',
+        ...{ syntax: 'properties', evidence: 'read', callers: false, audiences: 'one' },
+      },
+      acl: {
+        about: 'commands that let the callers read and write topics whose names begin with --name',
+        ...{ syntax: 'shell', evidence: 'read', audiences: 'none' },
+      },
+    },
+    options: ['name'],
+  },
+  'github-actions': {
+    summary: 'a workflow of GitHub Actions, which calls with a token of its own issuer beside ours',
+    formats: {
+      workflow: {
+        about: 'a workflow with a token for the audience',
+        ...{ syntax: 'yaml', evidence: 'read', callers: false, audiences: 'one', needs: ['serviceUrl'] },
+      },
     },
     options: ['serviceUrl', 'name'],
   },
@@ -97,9 +302,5 @@ export const consumerRows = {
 
 export type ConsumerName = keyof typeof consumerRows;
 export const consumerNames = Object.keys(consumerRows) as ConsumerName[];
-
-export const formatNames = [
-  ...new Set(Object.values(consumerRows).flatMap(({ formats }) => Object.keys(formats))),
-] as readonly string[];
 
 export type FormatName<C extends ConsumerName> = keyof (typeof consumerRows)[C]['formats'];

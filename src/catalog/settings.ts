@@ -82,6 +82,7 @@ export const settingRows = {
     helps: {
       manifests: 'the namespace to install into; without it podpass',
       publish: 'the namespace of the ConfigMap; without it none',
+      render: 'the namespace of the objects; without it none',
     },
   }),
   tlsSecret: row(codec.objectName, { help: 'the Secret that keeps the CA', default: 'podpass-webhook-tls' }),
@@ -374,6 +375,25 @@ export const settingRows = {
   }),
   name: row(codec.objectName, {
     help: 'what the objects are called; without it podpass',
+    flagOnly: true,
+  }),
+  tokenUrl: row(codec.webUrl, {
+    help: "authentik's token endpoint: https://HOST/application/o/token/",
+    flagOnly: true,
+  }),
+  clientId: row(codec.text, { help: "the client ID of authentik's provider", flagOnly: true }),
+  selector: row(codec.labels, {
+    help: 'the labels of the Pods that it is for; without it all of the namespace',
+    flagOnly: true,
+  }),
+  gateway: row(codec.objectName, { help: 'the Gateway that the route belongs to', flagOnly: true }),
+  otherCaller: row(codec.otherCaller, {
+    help: 'a caller of another issuer beside ours, such as GitHub Actions, with a token for the same audience',
+    repeatable: true,
+    flagOnly: true,
+  }),
+  workloadIdentityProvider: row(codec.gcpProvider, {
+    help: 'the workload identity provider of Google Cloud',
     flagOnly: true,
   }),
   account: row(codec.awsAccount, { help: 'the AWS account', flagOnly: true }),

@@ -13,8 +13,6 @@ export interface TargetLimits {
   readonly issuerPort?: { readonly why: string };
   /** The longest lifetime of a token, in seconds. */
   readonly lifetime?: { readonly most: number; readonly why: string };
-  /** A token must be for one audience alone. */
-  readonly oneAudience?: { readonly why: string };
 }
 
 const HOUR = 3600;
@@ -40,9 +38,6 @@ export const targetLimits = {
     lifetime: {
       most: HOUR,
       why: 'a token is refused when it was issued more than an hour ago, whatever its "exp" is.',
-    },
-    oneAudience: {
-      why: 'a token must be for one audience alone; with several, each of them can use it towards the others.',
     },
   },
 } as const satisfies Partial<Record<Target, TargetLimits>>;

@@ -142,6 +142,11 @@ describe('settings', () => {
         'podpass:1.2.3',
         '2026-01-31T18:00:00Z',
         'info',
+        'shop/web',
+        'app=web',
+        '123456789012',
+        'https://a.example#b',
+        'projects/1/locations/global/workloadIdentityPools/pool/providers/provider',
       ];
       // A CA outlives the certificates that it signs.
       const sample = key === 'tlsCaLifetime' ? '8760h' : samples.find((each) => codec.parse(each).ok);

@@ -62,7 +62,10 @@ export async function gather(
     const value = tokens.map(({ audience }) => audience).join(', ');
     problems.push({ object, key: '--audience', value, wrong: 'are several', accepted: 'one of them' });
   }
-  if (settings.inlineKeys && live?.keys === undefined)
+  if (settings.inlineKeys && row.inline !== true) {
+    const accepted = 'without it: nothing here can hold keys';
+    problems.push({ object, key: '--inline-keys', wrong: `is not for ${consumer} -o ${format}`, accepted });
+  } else if (settings.inlineKeys && live?.keys === undefined)
     missing('--keys', 'the keys to write, by --keys or --kubeconfig');
   if (problems.length > 0 || issuer === undefined) return { problems };
   const facts: Facts = {
@@ -79,7 +82,7 @@ export async function gather(
 function misplaced(consumer: ConsumerName, settings: Settings): Problem[] {
   const own: readonly string[] = consumerRows[consumer].options;
   return optionKeys
-    .filter((key) => settings[key] !== undefined && !own.includes(key))
+    .filter((key) => isGiven(settings[key]) && !own.includes(key))
     .map((key) => {
       const takers = Object.entries(consumerRows as Record<string, ConsumerRow>).filter(([, { options }]) =>
         options.includes(key),
@@ -88,6 +91,8 @@ function misplaced(consumer: ConsumerName, settings: Settings): Problem[] {
       return { object: `podpass render ${consumer}`, key: flagOf(key), wrong: `is not for ${consumer}`, accepted };
     });
 }
+
+const isGiven = (value: unknown) => (Array.isArray(value) ? value.length > 0 : value !== undefined);
 
 function missingOptions(object: string, { needs = [] }: FormatRow, settings: Settings): Problem[] {
   return needs

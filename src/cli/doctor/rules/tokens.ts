@@ -103,7 +103,7 @@ export const tokenRules: readonly Rule[] = [
     targets: ['keycloak'],
     others: true,
     find: ofEach(({ claims }) => audiencesOf(claims).length > 1 && `"aud" is ${show(claims?.aud)}`),
-    why: targetLimits.keycloak.oneAudience.why,
+    why: 'a token must be for one audience alone; with several, each of them can use it towards the others.',
     next: 'Use one token for each audience.',
   },
   {

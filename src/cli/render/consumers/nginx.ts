@@ -1,6 +1,6 @@
 import { toYaml } from '../../manifests/text.ts';
+import { authAddress } from '../address.ts';
 import { type Facts, needed } from '../facts.ts';
-import { authAddress } from '../oauth2-proxy-address.ts';
 import type { Consumer } from '../registry.ts';
 import { nginxUrl } from '../syntax/nginx.ts';
 

@@ -8,6 +8,8 @@ const fileChecks = [
   'A redirect to another host is followed without the token.',
 ];
 
+const ASSERTION = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
+
 const authorizationOf = (facts: Facts) => ({ type: 'Bearer', credentials_file: tokenOf(facts).file });
 
 export const prometheus: Consumer<'prometheus'> = {
@@ -41,6 +43,30 @@ export const prometheus: Consumer<'prometheus'> = {
     checks: [
       ...fileChecks,
       'Mimir, Thanos and Loki verify no token themselves: a proxy before them does, and sets X-Scope-OrgID by the caller, never as the client sent it.',
+    ],
+  }),
+  /** The token is the client's secret: authentik takes it so where client_assertion_type is there too (token.py). */
+  oauth2: (facts) => ({
+    text: toYaml([
+      {
+        remote_write: [
+          {
+            name: nameOf(facts),
+            url: needed(facts, 'serviceUrl'),
+            oauth2: {
+              client_id: needed(facts, 'clientId'),
+              client_secret_file: tokenOf(facts).file,
+              token_url: needed(facts, 'tokenUrl'),
+              endpoint_params: { client_assertion_type: ASSERTION },
+            },
+          },
+        ],
+      },
+    ]),
+    checks: [
+      ...fileChecks.slice(0, 2),
+      'It is for authentik alone: Keycloak and Entra want client_assertion, which Prometheus cannot read from a file.',
+      'After each rotation the first request for a token fails and the second is right: Prometheus tries HTTP Basic first. A proxy before authentik must not log that header.',
     ],
   }),
 };

@@ -10,6 +10,7 @@ const PREFIX: Readonly<Record<Syntax, string | undefined>> = {
   hcl: '#',
   properties: '#',
   python: '#',
+  text: '#',
   json: undefined,
 };
 
