@@ -55,15 +55,12 @@ export const consumerRows = {
     summary: 'oauth2-proxy, which lets in these callers and nobody else',
     target: 'oauth2-proxy',
     formats: {
-      flags: { about: 'its command line', syntax: 'shell', evidence: 'read', needs: ['serviceUrl'] },
-      toml: { about: 'its file (--config)', syntax: 'toml', evidence: 'read', needs: ['serviceUrl'] },
-      alpha: {
-        about: 'the part of it that --alpha-config takes',
-        ...{ syntax: 'yaml', evidence: 'read', needs: ['serviceUrl'] },
-      },
+      flags: { about: 'its command line', syntax: 'shell', evidence: 'read', callers: false },
+      toml: { about: 'its file (--config)', syntax: 'toml', evidence: 'read', callers: false },
+      alpha: { about: 'the part of it that --alpha-config takes', syntax: 'yaml', evidence: 'read', callers: false },
       'alpha-toml': {
         about: 'the part of it that stays in --config then',
-        ...{ syntax: 'toml', evidence: 'read', needs: ['serviceUrl'] },
+        ...{ syntax: 'toml', evidence: 'read', callers: false },
       },
       callers: { about: 'the file of the callers', syntax: 'text', evidence: 'read', audiences: 'none' },
     },

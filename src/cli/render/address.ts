@@ -19,10 +19,10 @@ export const CALLER_HEADERS = ['x-auth-request-user', 'x-auth-request-email'];
 
 /** What must be so where Envoy asks oauth2-proxy. */
 export const envoyChecks: readonly string[] = [
-  'oauth2-proxy runs with --upstream=static://200: Envoy takes 200 alone for a yes, and /oauth2/auth answers 202.',
+  'oauth2-proxy verifies the tokens: render it by podpass render oauth2-proxy without --service-url, so that it answers 200 itself. Envoy takes 200 alone for a yes, and /oauth2/auth answers 202.',
   'oauth2-proxy knows the callers, by --authenticated-emails-file: here nothing can name them.',
   `Questions come under ${CHECK_PATH}, as oauth2-proxy answers /ping, /ready and /robots.txt with 200 to everybody. Ask for /ping without a token: it must be refused.`,
-  'oauth2-proxy has --set-xauthrequest, and neither --skip-auth-route nor, without --trusted-proxy-ip, --reverse-proxy.',
+  'oauth2-proxy has neither --skip-auth-route nor, without --trusted-proxy-ip, --reverse-proxy.',
 ];
 
 export interface Endpoint {

@@ -47,18 +47,6 @@ export function make(consumer: ConsumerName, format: string, facts: Facts): Made
   };
 }
 
-/** Every output that there is for some facts: those that are refused have their problems. */
-export function makeAll(
-  facts: (consumer: ConsumerName, format: string) => Facts,
-): readonly (Made & { readonly consumer: ConsumerName; readonly format: string; readonly row: FormatRow })[] {
-  return (Object.entries(consumerRows) as [ConsumerName, ConsumerRow][]).flatMap(([consumer, { formats }]) =>
-    Object.entries(formats).map(([format, row]) => ({
-      ...{ consumer, format, row },
-      ...make(consumer, format, facts(consumer, format)),
-    })),
-  );
-}
-
 function header(consumer: string, format: string, row: FormatRow, facts: Facts, checks: readonly string[]): string {
   const callers = row.callers === false ? [] : [`Callers: ${subjectsOf(facts).join(', ')}`];
   const audiences =

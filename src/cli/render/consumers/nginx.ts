@@ -5,7 +5,7 @@ import type { Consumer } from '../registry.ts';
 import { nginxUrl } from '../syntax/nginx.ts';
 
 const checks = [
-  'oauth2-proxy verifies the tokens: it needs --skip-jwt-bearer-tokens, the issuer and the audience (podpass render oauth2-proxy), and --set-xauthrequest; --reverse-proxy only with --trusted-proxy-ip.',
+  'oauth2-proxy verifies the tokens: render it by podpass render oauth2-proxy without --service-url. If you add --reverse-proxy, add --trusted-proxy-ip.',
   'A request without a token, or with a wrong one, is answered 401 or 403: curl -i, without and with a token of another audience.',
   'The service cannot be reached but through here: a NetworkPolicy, or an address on loopback.',
 ];

@@ -6,7 +6,7 @@ import type { Consumer } from '../registry.ts';
 
 const checks = [
   'The router of the service has this middleware; without it everybody gets in.',
-  'oauth2-proxy verifies the tokens: it needs --skip-jwt-bearer-tokens, the issuer and the audience (podpass render oauth2-proxy), and --set-xauthrequest.',
+  'oauth2-proxy verifies the tokens: render it by podpass render oauth2-proxy without --service-url.',
   'A request without a token, or with a wrong one, is answered 401 or 403: curl -i, without and with a token of another audience.',
 ];
 

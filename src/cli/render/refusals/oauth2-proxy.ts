@@ -20,8 +20,8 @@ export const proxyRefusals: readonly Refusal[] = [
     of: ['oauth2-proxy'],
     source: 'oauth2-proxy, pkg/upstream: an upstream is a scheme, a host and a path',
     severity: 'refused',
-    find: ({ row, facts: { options } }) =>
-      row.needs === undefined || options.serviceUrl === undefined || new URL(options.serviceUrl).search === ''
+    find: ({ facts: { options } }) =>
+      options.serviceUrl === undefined || new URL(options.serviceUrl).search === ''
         ? []
         : [
             {
