@@ -23,7 +23,26 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 /** Each has a meaning somewhere: quotes, comments, templates, lists, ends of statements, other planes of Unicode. */
 const PIECES = [
-  ...['"', "'", '`', '\\', '$', '\u0024{x}', '$(id)', '%{x}', '\u0024{{ x }}', '{{x}}', ';', '#', ' #', '{', '}', '[', ']', '|'],
+  ...[
+    '"',
+    "'",
+    '`',
+    '\\',
+    '$',
+    '\u0024{x}',
+    '$(id)',
+    '%{x}',
+    '\u0024{{ x }}',
+    '{{x}}',
+    ';',
+    '#',
+    ' #',
+    '{',
+    '}',
+    '[',
+    ']',
+    '|',
+  ],
   ...[
     '&',
     '<',
