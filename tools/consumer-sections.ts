@@ -51,7 +51,12 @@ function flagsFor(name: ConsumerName, format: string, row: FormatRow): readonly 
   ];
 }
 
-async function run(argv: readonly string[]): Promise<{ readonly body: string; readonly checks: readonly string[] }> {
+interface Printed {
+  readonly body: string;
+  readonly checks: readonly string[];
+}
+
+async function run(argv: readonly string[]): Promise<Printed> {
   let [out, err] = ['', ''];
   const code = await main(argv, '', {
     env: {},
@@ -74,13 +79,19 @@ async function section(name: ConsumerName): Promise<string> {
   const { summary, formats }: ConsumerRow = consumerRows[name];
   const [first] = Object.entries(formats);
   if (first === undefined) throw new Error(`${name} has no format`);
-  const outputs = [];
+  const outputs: Printed[] = [];
   for (const [format, row] of Object.entries(formats))
     outputs.push(await run(['render', name, ...flagsFor(name, format, row).flat()]));
   const lines = (outputs[0]?.body ?? '').split('\n');
   const shown = lines.length > LINES ? [...lines.slice(0, LINES), '…'] : lines;
   const flags = flagsFor(name, ...first).map((pair) => pair.join(' '));
-  const checks = new Set(outputs.flatMap((output) => output.checks));
+  const told = new Set<string>();
+  const checks = Object.keys(formats).flatMap((format, index) => {
+    const more = (outputs[index]?.checks ?? []).filter((check) => !told.has(check));
+    for (const check of more) told.add(check);
+    const title = index === 0 ? 'What to check:' : `With \`-o ${format}\` also:`;
+    return more.length === 0 ? [] : [`${title}\n\n${more.map((check) => `- ${check}`).join('\n')}`];
+  });
   return [
     `## ${name}`,
     `For ${summary}.`,
@@ -93,7 +104,7 @@ async function section(name: ConsumerName): Promise<string> {
     ].join('\n'),
     `\`\`\`sh\npodpass render ${[name, ...flags].join(' \\\n  ')}\n\`\`\``,
     `\`\`\`${FENCE[first[1].syntax]}\n${shown.join('\n')}\n\`\`\``,
-    `What to check:\n\n${[...checks].map((check) => `- ${check}`).join('\n')}`,
+    ...checks,
   ].join('\n\n');
 }
 

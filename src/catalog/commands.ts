@@ -161,7 +161,6 @@ export const commandRows = {
       ...(['keys', 'jwksUrl', 'inlineKeys', 'ca', 'format'] as const),
       ...optionKeys,
       ...admission,
-      ...(['serviceAccountLookupTimeout'] as const),
       ...always,
     ],
   },

@@ -99,13 +99,13 @@ describe('settings', () => {
     for (const command of commands) expect(new Set(settingsOf(command)).size).toBe(settingsOf(command).length);
   });
 
-  test('flags, variables and short flags are unique', () => {
-    const all = settings.flatMap(([key, { short, flagOnly }]) => [
-      flagOf(key),
-      ...(short ? [`-${short}`] : []),
-      ...(flagOnly ? [] : [variableOf(key)]),
-    ]);
+  test('flags and variables are unique, and short flags are so in each command', () => {
+    const all = settings.flatMap(([key, { flagOnly }]) => [flagOf(key), ...(flagOnly ? [] : [variableOf(key)])]);
     expect(new Set(all).size).toBe(all.length);
+    for (const command of commands) {
+      const shorts = settingsOf(command).flatMap((key) => (settingRows[key] as SettingRow).short ?? []);
+      expect([command, new Set(shorts).size]).toEqual([command, shorts.length]);
+    }
     expect(flagOf('serviceAccountLookupTimeout')).toBe('--service-account-lookup-timeout');
     expect(variableOf('serviceAccountLookupTimeout')).toBe('PODPASS_SERVICE_ACCOUNT_LOOKUP_TIMEOUT');
   });

@@ -18,6 +18,9 @@ import type { AskedToken, ObjectReading } from './read-object.ts';
 
 type Settings = CommandSettings<'render'>;
 
+/** A person waits, and no Pod. */
+const LOOKUP_TIMEOUT_MS = 10_000;
+
 /** What to print, as it was asked for. */
 export interface Asked {
   readonly consumer: ConsumerName;
@@ -105,7 +108,7 @@ async function readObject(
   { preset }: ConsumerRow,
   terminal: Terminal,
 ): Promise<ObjectReading | undefined> {
-  const { fromPod, fromServiceAccount, kubeconfig, context, serviceAccountLookupTimeout } = settings;
+  const { fromPod, fromServiceAccount, kubeconfig, context } = settings;
   if (fromPod === undefined && fromServiceAccount === undefined) return undefined;
   const { createKubeClient, loadKubeConfig } = await import('../../runtime/kube-client.ts');
   const { readAccountObject, readPodObject } = await import('./read-object.ts');
@@ -116,15 +119,14 @@ async function readObject(
     reservedAudiences: new Set(settings.reservedAudiences),
     presets: presetsOf({ ...settings, presets }, () => false),
   };
-  const timeoutMs = serviceAccountLookupTimeout * 1000;
   const client = createKubeClient(
     loadKubeConfig({ kubeconfig, env: terminal.env }),
     context === undefined ? {} : { context },
   );
   try {
-    if (fromPod !== undefined) return await readPodObject(client, fromPod, admission, timeoutMs);
+    if (fromPod !== undefined) return await readPodObject(client, fromPod, admission, LOOKUP_TIMEOUT_MS);
     if (fromServiceAccount !== undefined)
-      return await readAccountObject(client, fromServiceAccount, admission, timeoutMs);
+      return await readAccountObject(client, fromServiceAccount, admission, LOOKUP_TIMEOUT_MS);
     return undefined;
   } finally {
     client.close();
