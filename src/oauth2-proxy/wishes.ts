@@ -11,6 +11,7 @@ export interface ProxyWishes {
   readonly callers: '*' | { readonly file: string; readonly hasPeople: boolean };
   /** Browsers log in there; absent: machines only. */
   readonly people?: {
+    /** Of their ID tokens, byte for byte. */
     readonly issuer: string;
     /** The parts after the `@`. */
     readonly emailDomains: readonly string[];
