@@ -149,6 +149,50 @@ export const objectName: Codec<string> = {
   parse: (text) => (isDnsName(text) ? ok(text) : bad('is not such a name')),
 };
 
+/** An object in a namespace, as people write it for kubectl. */
+export const objectRef: Codec<{ readonly namespace: string; readonly name: string }> = {
+  metavar: 'NAMESPACE/NAME',
+  accepted: 'a namespace and a name, such as shop/web',
+  parse(text) {
+    const [namespace = '', name = '', ...rest] = text.split('/');
+    if (rest.length > 0 || name === '') return bad('is not a namespace and a name with a slash between them');
+    if (!DNS_LABEL.test(namespace) || !isDnsName(name)) return bad('has a name in it that no object can have');
+    return ok({ namespace, name });
+  },
+};
+
+/** A ServiceAccount that may call. No wildcard: whoever may create one in the namespace would be let in. */
+export const callerName: Codec<{ readonly namespace: string; readonly name: string }> = {
+  ...objectRef,
+  accepted: 'one ServiceAccount by its namespace and name, such as shop/web; each caller by itself, no wildcards',
+  parse(text) {
+    if (text.includes('*')) return bad('has a wildcard in it, which lets in accounts that do not exist yet');
+    return objectRef.parse(text.replace(/^system:serviceaccount:([^:/]+):/, '$1/'));
+  },
+};
+
+/** The same labels as kubectl takes for `-l`, but no other conditions. */
+export const labels: Codec<Readonly<Record<string, string>>> = {
+  metavar: 'KEY=VALUE,…',
+  accepted: 'labels such as app=web, with commas between them',
+  parse(text) {
+    const found: Record<string, string> = {};
+    for (const item of text.split(',')) {
+      const [, key, value] = /^((?:[a-z0-9.-]{1,253}\/)?[A-Za-z0-9][\w.-]{0,62})=([\w.-]{0,63})$/.exec(item) ?? [];
+      if (key === undefined || value === undefined) return bad('is not a list of labels');
+      found[key] = value;
+    }
+    return ok(found);
+  },
+};
+
+/** https://docs.aws.amazon.com/accounts/latest/reference/manage-acct-identifiers.html */
+export const awsAccount: Codec<string> = {
+  metavar: 'ID',
+  accepted: 'the 12 digits of an AWS account',
+  parse: (text) => (/^\d{12}$/.test(text) ? ok(text) : bad('is not such an ID')),
+};
+
 // ---- paths -----------------------------------------------------------------------------------------------------------
 
 /** Where a mount would hide what the container's system or its own credential needs. `/lib*` stands for every such name. */
@@ -325,6 +369,44 @@ export const issuerUrl: Codec<string> = {
     if (text.includes('\\') || /\/(\.|%2e){1,2}(\/|$)/i.test(text))
       return bad('has "\\", "." or ".." as a part of its path');
     return ok(text);
+  },
+};
+
+/** A caller of another issuer: an issuer has no "#", and what follows it is the "sub" as it is. */
+export const otherCaller: Codec<{ readonly issuer: string; readonly subject: string }> = {
+  metavar: 'ISSUER#SUBJECT',
+  accepted:
+    'an issuer and one "sub" of its tokens: https://token.actions.githubusercontent.com#repo:acme/app:ref:refs/heads/main',
+  parse(text) {
+    const at = text.indexOf('#');
+    const [issuer, subject] = [text.slice(0, Math.max(at, 0)), text.slice(at + 1)];
+    if (at < 0 || subject === '') return bad('has no "#" with a subject after it');
+    if (subject.includes('*')) return bad('has a wildcard in it; each subject is named by itself');
+    if (/[\s\p{Cc}]/u.test(subject)) return bad('has white space or control characters in it');
+    const parsedIssuer = issuerUrl.parse(issuer);
+    if (!parsedIssuer.ok) return parsedIssuer;
+    return isUnsafeIssuer(issuer) ? bad('is not https') : ok({ issuer, subject });
+  },
+};
+
+/** https://docs.cloud.google.com/iam/docs/reference/rest/v1/projects.locations.workloadIdentityPools.providers */
+export const gcpProvider: Codec<{
+  readonly project: string;
+  readonly location: string;
+  readonly pool: string;
+  readonly provider: string;
+}> = {
+  metavar: 'PROVIDER',
+  accepted: 'projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/PROVIDER',
+  parse(text) {
+    const name = '([a-z0-9-]{4,32})';
+    const [, project, location, pool, provider] =
+      new RegExp(`^projects/(\\d+)/locations/([a-z0-9-]+)/workloadIdentityPools/${name}/providers/${name}$`).exec(
+        text,
+      ) ?? [];
+    if (project === undefined || location === undefined || pool === undefined || provider === undefined)
+      return bad('is not the name of a provider');
+    return ok({ project, location, pool, provider });
   },
 };
 

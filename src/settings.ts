@@ -1,7 +1,15 @@
 import { parseArgs } from 'node:util';
 import { parseDocument } from 'yaml';
 import { type CommandName, type CommandRow, type CommandSettings, commandRows } from './catalog/commands.ts';
-import { codecOf, flagOf, type SettingKey, type SettingRow, settingRows, variableOf } from './catalog/settings.ts';
+import {
+  codecOf,
+  flagOf,
+  isRepeatable,
+  type SettingKey,
+  type SettingRow,
+  settingRows,
+  variableOf,
+} from './catalog/settings.ts';
 import { checks } from './checks.ts';
 import { messageOf, type Problem, whyUnreadable } from './fault.ts';
 import { type IssuerProblem, identity, issuerProblems, samePlaces, withoutOthersSources } from './issuers.ts';
@@ -49,7 +57,7 @@ export function parseSettings<C extends CommandName>(command: C, input: Settings
   const problems: Problem[] = [];
   const { flags, positionals } = readFlags(command, row, input.argv, problems);
   const help = flags.get('help')?.values.at(-1) === 'true';
-  const environment = help ? new Map() : readEnvironment(row, input.env);
+  const environment = help ? new Map() : readEnvironment(command, row, input.env);
   const config = flags.get('config') ?? environment.get('config');
   const file = help || config === undefined ? NO_FILE : readConfig(command, row, config, input.readFile, problems);
 
@@ -134,7 +142,7 @@ function readFlags(command: CommandName, row: CommandRow, argv: readonly string[
     const value = inline ?? (isFlag ? 'true' : undefined);
     const written = flags.get(key)?.values ?? [];
     if (value === undefined) continue;
-    if (written.length > 0 && !rowOf(key).repeatable && !isFlag) {
+    if (written.length > 0 && !isRepeatable(command, key) && !isFlag) {
       const wrong = 'is a second value';
       problems.push({ object: `podpass ${command}`, key: flagOf(key), value, wrong, accepted: 'the flag once' });
     } else flags.set(key, { object: `podpass ${command}`, key: flagOf(key), values: [...written, value] });
@@ -166,15 +174,15 @@ function withoutValue(argv: readonly string[], row: CommandRow): { args: string[
 /** What Kubernetes writes into every Pod beside a Service called `podpass`: `PODPASS_PORT=tcp://10.96.0.1:443`. */
 const SERVICE_LINK = /^(tcp|udp|sctp):\/\//;
 
-function readEnvironment(row: CommandRow, env: SettingsInput['env']): Map<SettingKey, Source> {
+function readEnvironment(command: CommandName, row: CommandRow, env: SettingsInput['env']): Map<SettingKey, Source> {
   const found = new Map<SettingKey, Source>();
   for (const key of row.settings) {
-    const { flagOnly, repeatable, mayBeEmpty, otherVariable } = rowOf(key);
+    const { flagOnly, mayBeEmpty, otherVariable } = rowOf(key);
     for (const variable of [variableOf(key), ...(otherVariable === undefined ? [] : [otherVariable])]) {
       const text = env[variable];
       // An empty variable is as good as none, but where it is an empty list.
       if (flagOnly || text === undefined || (text === '' && !mayBeEmpty) || SERVICE_LINK.test(text)) continue;
-      const values = repeatable ? text.split(',').flatMap((each) => each.trim() || []) : [text];
+      const values = isRepeatable(command, key) ? text.split(',').flatMap((each) => each.trim() || []) : [text];
       found.set(key, { object: 'environment', key: variable, values });
       break;
     }
@@ -224,7 +232,7 @@ function readConfig(
   }
   const { issuers, ...rest } = content as Readonly<Record<string, unknown>>;
   const listed = row.issuers !== undefined && 'issuers' in content;
-  const found = readMapping(listed ? rest : content, path, '', keys, `podpass ${command}`, problems);
+  const found = readMapping(command, listed ? rest : content, path, '', keys, problems);
   if (!listed || row.issuers === undefined) return { top: found };
   const { whole } = row.issuers;
   const own = keys.filter((key) => !whole.includes(key));
@@ -236,7 +244,7 @@ function readConfig(
   const items = issuers.map((item: unknown, index) => {
     const prefix = `issuers[${index}]`;
     if (typeof item === 'object' && item !== null && !Array.isArray(item)) {
-      return readMapping(item, path, `${prefix}.`, own, 'one issuer', problems);
+      return readMapping(command, item, path, `${prefix}.`, own, problems);
     }
     fail(prefix, JSON.stringify(item) ?? '', 'is not a mapping', `a YAML mapping of ${own.join(', ')}`);
     return undefined;
@@ -245,16 +253,17 @@ function readConfig(
   return items.includes(undefined) ? { top: found } : { top: found, issuers: items.flatMap((item) => item ?? []) };
 }
 
-/** The settings in a mapping of the config file. `prefix` is its place in the file, `of` whose settings they are. */
+/** The settings in a mapping of the config file. `prefix` is its place in the file. */
 function readMapping(
+  command: CommandName,
   content: object,
   path: string,
   prefix: string,
   keys: readonly SettingKey[],
-  of: string,
   problems: Problem[],
 ): Map<SettingKey, Source> {
   const found = new Map<SettingKey, Source>();
+  const of = prefix === '' ? `podpass ${command}` : 'one issuer';
   const fail = (key: string, value: unknown, wrong: string, accepted: string) =>
     problems.push({ object: path, key: prefix + key, value: JSON.stringify(value) ?? '', wrong, accepted });
   for (const [written, value] of Object.entries(content)) {
@@ -264,7 +273,7 @@ function readMapping(
       continue;
     }
     const items: unknown[] = Array.isArray(value) ? value : [value];
-    if (Array.isArray(value) && !rowOf(key).repeatable) fail(key, value, 'is a list', 'one value');
+    if (Array.isArray(value) && !isRepeatable(command, key)) fail(key, value, 'is a list', 'one value');
     else if (items.some((item) => typeof item === 'object')) {
       fail(key, value, 'is no plain value', rowOf(key).codec.accepted);
     } else found.set(key, { object: path, key: prefix + key, values: items.map(String) });
@@ -276,7 +285,7 @@ function fallback(command: CommandName, key: SettingKey): Source | undefined {
   const row = rowOf(key);
   const text = row.defaults?.[command] ?? row.default;
   if (text !== undefined) return { object: 'default', key, values: [text] };
-  return row.repeatable ? { object: 'default', key, values: [] } : undefined;
+  return isRepeatable(command, key) ? { object: 'default', key, values: [] } : undefined;
 }
 
 // ---- issuers ---------------------------------------------------------------------------------------------------------
@@ -337,7 +346,7 @@ function issuersOf(
 // ---- values ----------------------------------------------------------------------------------------------------------
 
 function parseValues(command: CommandName, key: SettingKey, source: Source, problems: Problem[]): unknown {
-  const { repeatable, commas, mayBeEmpty } = rowOf(key);
+  const { commas, mayBeEmpty } = rowOf(key);
   const codec = codecOf(command, key);
   const written = commas
     ? source.values
@@ -357,7 +366,7 @@ function parseValues(command: CommandName, key: SettingKey, source: Source, prob
     });
     return [];
   });
-  return repeatable ? [...new Set(values)] : values.at(-1);
+  return isRepeatable(command, key) ? [...new Set(values)] : values.at(-1);
 }
 
 function missingSetting(command: CommandName, key: SettingKey): Problem {

@@ -1,17 +1,19 @@
-// Writes what is generated from the catalog: the tables of README.md and docs/switch.md, and manifests/. With --check it only says whether they
+// Writes what is generated from the catalog: the tables of README.md and docs, and manifests/. With --check it only says whether they
 // are up to date (exit code 1).
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { annotationRows } from '../src/catalog/annotations.ts';
 import { type CommandName, type CommandRow, commandRows } from '../src/catalog/commands.ts';
+import { type ConsumerRow, consumerRows } from '../src/catalog/consumers.ts';
 import { findingRows } from '../src/catalog/findings.ts';
 import { type MetricRow, metricRows } from '../src/catalog/metrics.ts';
 import { AWS_LABEL_PREFIX, AZURE_PREFIX, type PresetRow, presetNames, presetRows } from '../src/catalog/presets.ts';
 import { codecOf, flagOf, type SettingKey, type SettingRow, settingRows, variableOf } from '../src/catalog/settings.ts';
 import { describeSetting } from '../src/cli/help.ts';
+import { consumerSections } from './consumer-sections.ts';
 import { manifestFiles } from './manifest-files.ts';
 
-const DOCUMENTS = ['README.md', 'docs/switch.md'];
+const DOCUMENTS = ['README.md', 'docs/switch.md', 'docs/consumers.md'];
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
@@ -20,6 +22,8 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
 
 const code = (text: string) => (text === '' ? '' : `\`${text}\``);
 const names = Object.keys(commandRows) as CommandName[];
+
+const sections = await consumerSections();
 
 /** The generated parts, by the name in their marker. */
 const parts: Readonly<Record<string, () => string>> = {
@@ -61,6 +65,16 @@ const parts: Readonly<Record<string, () => string>> = {
     ),
   settings: () =>
     names.map((name) => `#### \`podpass ${name}\`\n\n${settingsTable(name, commandRows[name])}`).join('\n\n'),
+  consumers: () =>
+    table(
+      ['consumer', 'what it is', 'formats'],
+      (Object.entries(consumerRows) as [string, ConsumerRow][]).map(([name, { summary, formats }]) => [
+        `[${code(name)}](docs/consumers.md#${name})`,
+        summary,
+        Object.keys(formats).map(code).join(', '),
+      ]),
+    ),
+  consumerSections: () => sections,
   findings: () =>
     table(
       ['code', 'about', 'meaning'],

@@ -1,3 +1,4 @@
+import { consumerNames, optionKeys } from './consumers.ts';
 import type { SettingKey, SettingValue } from './settings.ts';
 
 /** Every command: what it does, and the settings it takes, in the order of its help. */
@@ -150,6 +151,18 @@ export const commandRows = {
     about:
       'Fetches what an issuer has public as an outsider does, without credentials. With --kubeconfig it also looks into the cluster, asks for a token, verifies it from outside, and creates a Pod as a dry run; it changes nothing. Exit code 1 if there are errors.',
     settings: ['issuer', 'token', 'audience', 'ca', 'kubeconfig', 'target', 'output', ...always],
+  },
+  render: {
+    summary: 'prints the configuration of a consumer: what trusts the tokens, or what sends them',
+    about: `Prints ready configuration, with what to check, and refuses what is known to fail. Nothing is asked over the network unless --kubeconfig is given. Consumers: ${consumerNames.join(', ')}.`,
+    argument: 'CONSUMER',
+    settings: [
+      ...(['issuer', 'audience', 'serviceAccount', 'fromPod', 'fromServiceAccount', 'kubeconfig', 'context'] as const),
+      ...(['keys', 'jwksUrl', 'inlineKeys', 'ca', 'format'] as const),
+      ...optionKeys,
+      ...admission,
+      ...always,
+    ],
   },
   manifests: {
     summary: "prints the installation's YAML",

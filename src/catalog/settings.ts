@@ -21,6 +21,8 @@ export interface SettingRow<T = unknown> {
   readonly defaults?: Readonly<Record<string, string>>;
   /** May be given several times, each with one value: a list in a config file, commas in the environment. */
   readonly repeatable?: true;
+  /** Commands for which it is so, where it is not for all. */
+  readonly repeatableIn?: readonly string[];
   /** Repeatable, and one value may also hold several with commas between them. */
   readonly commas?: true;
   /** With `commas`: an empty value is an empty list, which is not the default. */
@@ -54,6 +56,8 @@ export const settingRows = {
     help: 'the cluster; without it: in-cluster, then $KUBECONFIG, then the file in the home folder',
     helps: {
       doctor: 'the cluster to look into; without it only what is seen from outside is checked',
+      render:
+        'the cluster to read the issuer and the keys from, and what --from-pod or --from-service-account names; without it none is asked',
       mutate: 'the cluster in which to look up ServiceAccounts and reserved audiences; without it none is asked',
     },
   }),
@@ -78,6 +82,7 @@ export const settingRows = {
     helps: {
       manifests: 'the namespace to install into; without it podpass',
       publish: 'the namespace of the ConfigMap; without it none',
+      render: 'the namespace of the objects; without it none',
     },
   }),
   tlsSecret: row(codec.objectName, { help: 'the Secret that keeps the CA', default: 'podpass-webhook-tls' }),
@@ -236,9 +241,14 @@ export const settingRows = {
     repeatable: true,
     commas: true,
   }),
-  keys: row(codec.filesOrFolder, { help: 'a file or a folder with public keys (PEM) or a JWK Set', repeatable: true }),
+  keys: row(codec.filesOrFolder, {
+    help: 'a file or a folder with public keys (PEM) or a JWK Set',
+    helps: { render: 'a file or a folder with the public keys (PEM) or the JWK Set, so that their algorithms count' },
+    repeatable: true,
+  }),
   jwksUrl: row(codec.documentUrl, {
     help: 'a JWK Set on the web; no redirect is followed, and NODE_EXTRA_CA_CERTS adds CAs',
+    helps: { render: 'the address of the JWK Set for consumers that need it; without it the one that podpass serves' },
   }),
   pollInterval: row(codec.duration(1, DAY), { help: 'how often the key sources are read', default: '60s' }),
   holdDown: row(codec.duration(0, 365 * DAY), {
@@ -323,8 +333,70 @@ export const settingRows = {
       flagOnly: true,
     },
   ),
-  audience: row(codec.audience, { help: 'the audience that the token must have' }),
-  ca: row(codec.filePath, { help: 'CA certificates (PEM) to trust beside those that Node trusts' }),
+  audience: row(codec.audience, {
+    help: 'the audience that the token must have',
+    helps: {
+      render: 'the audience of the tokens; with --from-pod or --from-service-account one of those that it asks for',
+    },
+    repeatableIn: ['render'],
+  }),
+  ca: row(codec.filePath, {
+    help: 'CA certificates (PEM) to trust beside those that Node trusts',
+    helps: { render: "the CA certificates (PEM) of the issuer's server, where it is not one that everybody trusts" },
+  }),
+  format: row(
+    { ...codec.text, metavar: 'FORMAT' },
+    { help: "what to print; without it the consumer's first", short: 'o', flagOnly: true },
+  ),
+  serviceAccount: row(codec.callerName, {
+    help: 'who may call, or whose token it is: NAMESPACE/NAME of a ServiceAccount',
+    repeatable: true,
+  }),
+  fromPod: row(codec.objectRef, {
+    help: 'a Pod of the cluster, NAMESPACE/NAME: takes the caller, the audiences, files and lifetimes from it as the webhook reads it',
+    flagOnly: true,
+  }),
+  fromServiceAccount: row(codec.objectRef, {
+    help: 'the same from a ServiceAccount, as for a Pod of its own without annotations',
+    flagOnly: true,
+  }),
+  inlineKeys: row(codec.flag, {
+    help: 'writes the keys themselves in place of their address, where the consumer takes them; they must be written anew with each rotation',
+    default: 'false',
+    flagOnly: true,
+  }),
+  authUrl: row(codec.webUrl, {
+    help: 'where the verifier is asked about a request: the URL of oauth2-proxy, or of the authentik outpost, without a path',
+    flagOnly: true,
+  }),
+  serviceUrl: row(codec.webUrl, {
+    help: 'the URL of the service: what is behind the proxy, or what a client asks',
+    flagOnly: true,
+  }),
+  name: row(codec.objectName, {
+    help: 'what the objects are called; without it podpass',
+    flagOnly: true,
+  }),
+  tokenUrl: row(codec.webUrl, {
+    help: "authentik's token endpoint: https://HOST/application/o/token/",
+    flagOnly: true,
+  }),
+  clientId: row(codec.text, { help: "the client ID of authentik's provider", flagOnly: true }),
+  selector: row(codec.labels, {
+    help: 'the labels of the Pods that it is for; without it all of the namespace',
+    flagOnly: true,
+  }),
+  gateway: row(codec.objectName, { help: 'the Gateway that the route belongs to', flagOnly: true }),
+  otherCaller: row(codec.otherCaller, {
+    help: 'a caller of another issuer beside ours, such as GitHub Actions, with a token for the same audience',
+    repeatable: true,
+    flagOnly: true,
+  }),
+  workloadIdentityProvider: row(codec.gcpProvider, {
+    help: 'the workload identity provider of Google Cloud',
+    flagOnly: true,
+  }),
+  account: row(codec.awsAccount, { help: 'the AWS account', flagOnly: true }),
   image: row(codec.image, {
     help: 'the image to run, where your nodes find it; without it podpass with the version of this command',
     flagOnly: true,
@@ -350,7 +422,7 @@ type ValueOf<R, C extends string> = R extends { readonly codecs: { readonly [N i
  * default.
  */
 export type SettingValue<K extends SettingKey, C extends string = string> =
-  RowOf<K> extends { readonly repeatable: true }
+  RowOf<K> extends { readonly repeatable: true } | { readonly repeatableIn: readonly C[] }
     ? readonly ValueOf<RowOf<K>, C>[]
     : RowOf<K> extends { readonly default: string } | { readonly defaults: object }
       ? ValueOf<RowOf<K>, C>
@@ -360,6 +432,12 @@ export type SettingValue<K extends SettingKey, C extends string = string> =
 export function codecOf(command: string, key: SettingKey): Codec<unknown> {
   const { codec, codecs }: SettingRow = settingRows[key];
   return codecs?.[command] ?? codec;
+}
+
+/** Whether a command takes a setting several times. */
+export function isRepeatable(command: string, key: SettingKey): boolean {
+  const { repeatable, repeatableIn }: SettingRow = settingRows[key];
+  return repeatable ?? repeatableIn?.includes(command) ?? false;
 }
 
 /** `bindAddress` → `--bind-address` */

@@ -1,5 +1,5 @@
 import { type CommandName, type CommandRow, commandRows } from '../catalog/commands.ts';
-import { codecOf, flagOf, type SettingKey, type SettingRow, settingRows } from '../catalog/settings.ts';
+import { codecOf, flagOf, isRepeatable, type SettingKey, type SettingRow, settingRows } from '../catalog/settings.ts';
 
 const WIDTH = 100;
 
@@ -65,7 +65,7 @@ export function describeSetting(command: CommandName, key: SettingKey): string {
   const byDefault = row.defaults?.[command] ?? row.default;
   const notes = [
     ...(required ? ['required'] : []),
-    ...(row.repeatable ? ['repeatable'] : []),
+    ...(isRepeatable(command, key) ? ['repeatable'] : []),
     ...modeNotes(command, key),
     ...(byDefault === undefined || row.codec.metavar === '' ? [] : [`default ${byDefault}`]),
   ];

@@ -23,6 +23,7 @@ const commands: { readonly [C in CommandName]: () => Promise<Run<C>> } = {
   publish: async () => (await import('./publish.ts')).runPublish,
   verify: async () => (await import('./verify.ts')).runVerify,
   doctor: async () => (await import('./doctor.ts')).runDoctor,
+  render: async () => (await import('./render.ts')).runRender,
   manifests: async () => (await import('./manifests.ts')).runManifests,
 };
 

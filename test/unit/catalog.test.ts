@@ -99,13 +99,13 @@ describe('settings', () => {
     for (const command of commands) expect(new Set(settingsOf(command)).size).toBe(settingsOf(command).length);
   });
 
-  test('flags, variables and short flags are unique', () => {
-    const all = settings.flatMap(([key, { short, flagOnly }]) => [
-      flagOf(key),
-      ...(short ? [`-${short}`] : []),
-      ...(flagOnly ? [] : [variableOf(key)]),
-    ]);
+  test('flags and variables are unique, and short flags are so in each command', () => {
+    const all = settings.flatMap(([key, { flagOnly }]) => [flagOf(key), ...(flagOnly ? [] : [variableOf(key)])]);
     expect(new Set(all).size).toBe(all.length);
+    for (const command of commands) {
+      const shorts = settingsOf(command).flatMap((key) => (settingRows[key] as SettingRow).short ?? []);
+      expect([command, new Set(shorts).size]).toEqual([command, shorts.length]);
+    }
     expect(flagOf('serviceAccountLookupTimeout')).toBe('--service-account-lookup-timeout');
     expect(variableOf('serviceAccountLookupTimeout')).toBe('PODPASS_SERVICE_ACCOUNT_LOOKUP_TIMEOUT');
   });
@@ -142,6 +142,11 @@ describe('settings', () => {
         'podpass:1.2.3',
         '2026-01-31T18:00:00Z',
         'info',
+        'shop/web',
+        'app=web',
+        '123456789012',
+        'https://a.example#b',
+        'projects/1/locations/global/workloadIdentityPools/pool/providers/provider',
       ];
       // A CA outlives the certificates that it signs.
       const sample = key === 'tlsCaLifetime' ? '8760h' : samples.find((each) => codec.parse(each).ok);

@@ -23,6 +23,8 @@ const LIFETIME: LifetimeRule = {
 };
 const MOUNT_PATH = '/var/run/secrets/azure/wi';
 const TOKEN_PATH = 'token/azure-identity-token';
+/** The file of its token, for what is made by hand. */
+export const AZURE_TOKEN_FILE = `${MOUNT_PATH}/${TOKEN_PATH}`;
 const VOLUME_PREFIX = 'azure-workload-identity-reserved-';
 
 export function azurePreset(settings: AzureSettings): Preset {

@@ -25,6 +25,8 @@ const LIFETIME: LifetimeRule = {
 const PROVIDER_PARTS = ['projects/', '/locations/', '/workloadIdentityPools/', '/providers/'] as const;
 const PROVIDER_FORM = 'projects/<number>/locations/<location>/workloadIdentityPools/<pool>/providers/<provider>';
 const TOKEN = { volume: 'gcp-iam-token', folder: '/var/run/secrets/sts.googleapis.com/serviceaccount', file: 'token' };
+/** The file of its token, for what is made by hand. */
+export const GCP_TOKEN_FILE = `${TOKEN.folder}/${TOKEN.file}`;
 const CREDENTIALS = {
   volume: 'external-credential-config',
   folder: '/var/run/secrets/workload-identity',

@@ -1,3 +1,4 @@
+import { type TargetLimits, targetLimits } from '../../../catalog/target-limits.ts';
 import type { Target } from '../../../catalog/targets.ts';
 import { quote } from '../../../fault.ts';
 import { algorithmOf, isKnown, keysOf } from '../keys.ts';
@@ -22,23 +23,17 @@ const SIGN_WITH_RSA =
 const rows: readonly Takes[] = [
   {
     targets: ['azure'],
-    algorithms: ['RS256'],
-    severity: 'error',
-    why: 'only RS256 is taken; ES256 ends in AADSTS5002738.',
+    ...limits(targetLimits.azure),
     next: SIGN_WITH_RSA,
   },
   {
     targets: ['gcp'],
-    algorithms: ['RS256', 'ES256'],
-    severity: 'error',
-    why: 'only RS256 and ES256 are taken.',
+    ...limits(targetLimits.gcp),
     next: 'Sign with an RSA key or one on P-256, after it has been published for a while.',
   },
   {
     targets: ['vault', 'go-oidc'],
-    algorithms: ['RS256'],
-    severity: 'warning',
-    why: 'only RS256 is taken unless other algorithms are configured.',
+    ...limits(targetLimits.vault),
     next: 'Set jwt_supported_algs of Vault, or SupportedSigningAlgs of the verifier, to the algorithms of the keys.',
   },
 ];
@@ -75,6 +70,11 @@ export const algorithmRules: readonly Rule[] = rows.flatMap(({ targets, algorith
     },
   ];
 });
+
+function limits({ algorithms }: { readonly algorithms: NonNullable<TargetLimits['algorithms']> }) {
+  const severity = algorithms.configurable ? ('warning' as const) : ('error' as const);
+  return { algorithms: algorithms.taken, severity, why: algorithms.why };
+}
 
 function algorithmsOf({ jwks }: Observation): readonly string[] {
   if (!readable(jwks)) return [];

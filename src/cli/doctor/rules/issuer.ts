@@ -1,3 +1,4 @@
+import { targetLimits } from '../../../catalog/target-limits.ts';
 import { isUnsafeIssuer } from '../../../codec.ts';
 import { quote } from '../../../fault.ts';
 import type { Observation } from '../observation.ts';
@@ -48,7 +49,7 @@ export const issuerRules: readonly Rule[] = [
       const found = port.exec(authorityOf(issuer))?.[1];
       return found !== undefined && found !== '443' && `port ${found}`;
     }),
-    why: 'an issuer should have no port.',
+    why: targetLimits.aws.issuerPort.why,
     next: 'Serve the documents on port 443 and leave the port out of the issuer.',
   },
   {
@@ -66,8 +67,8 @@ export const issuerRules: readonly Rule[] = [
     why: 'the slash counts when issuers are compared, and it is easily lost in a configuration.',
     next: 'Write the slash in the configuration of every verifier too, or leave it out everywhere.',
   },
-  tooLong('aws', 255),
-  tooLong('azure', 600),
+  tooLong('aws', targetLimits.aws.issuerLength),
+  tooLong('azure', targetLimits.azure.issuerLength),
 ];
 
 function tooLong(target: 'aws' | 'azure', most: number): Rule {

@@ -1,3 +1,4 @@
+import { targetLimits } from '../../../catalog/target-limits.ts';
 import type { Target } from '../../../catalog/targets.ts';
 import { quote } from '../../../fault.ts';
 import { ALGORITHMS } from '../../verify.ts';
@@ -10,7 +11,6 @@ import { day } from './tls.ts';
 /** Rules for a token: the one given, and the one that was asked for. */
 
 const ACCOUNTS = 'system:serviceaccount:';
-const HOUR = 3600;
 /** As much as API servers and Envoy allow by themselves. */
 const LEEWAY_MS = 60_000;
 /** What nginx takes of one header without a change of its settings, less the name and "Bearer". */
@@ -142,8 +142,8 @@ export const tokenRules: readonly Rule[] = [
     why: 'The clocks differ by a little. Verifiers without any leeway, such as jose, refuse a token that is just made.',
     next: 'Look at the time synchronisation of the control plane and of this machine; give such verifiers a leeway.',
   },
-  tooOld('keycloak', HOUR, 'a token is refused when it was issued more than an hour ago, whatever its "exp" is.'),
-  tooOld('gcp', 48 * HOUR - 1, 'a token must end within 48 h from when it was issued.'),
+  tooOld('keycloak', targetLimits.keycloak.lifetime),
+  tooOld('gcp', targetLimits.gcp.lifetime),
   tooLong(['aws'], 'error', 20_000, 'a token has at most 20000 characters.'),
   tooLong(undefined, 'warning', HEADER, 'Many servers take about 8 kB for a header, and the token travels in one.'),
   {
@@ -166,7 +166,7 @@ function early({ claims }: TokenSeen, now: number, concerns: (ms: number) => boo
   return name !== undefined && `"${name}" is ${day(time(claims?.[name]) ?? 0)}, and here it is ${day(now)}`;
 }
 
-function tooOld(target: Target, most: number, why: string): Rule {
+function tooOld(target: Target, { most, why }: { readonly most: number; readonly why: string }): Rule {
   return {
     code: 'token-lifetime',
     severity: 'error',

@@ -1,0 +1,43 @@
+import type { Target } from './targets.ts';
+
+/** What a verifier cannot do, as far as it is known. `podpass doctor` judges by it, and `podpass render` refuses by it. */
+export interface TargetLimits {
+  readonly algorithms?: {
+    readonly taken: readonly string[];
+    /** Its configuration can name others. */
+    readonly configurable: boolean;
+    readonly why: string;
+  };
+  /** The most characters that an issuer may have. */
+  readonly issuerLength?: number;
+  readonly issuerPort?: { readonly why: string };
+  /** The longest lifetime of a token, in seconds. */
+  readonly lifetime?: { readonly most: number; readonly why: string };
+}
+
+const HOUR = 3600;
+
+export const targetLimits = {
+  aws: { issuerLength: 255, issuerPort: { why: 'an issuer should have no port.' } },
+  azure: {
+    algorithms: { taken: ['RS256'], configurable: false, why: 'only RS256 is taken; ES256 ends in AADSTS5002738.' },
+    issuerLength: 600,
+  },
+  gcp: {
+    algorithms: { taken: ['RS256', 'ES256'], configurable: false, why: 'only RS256 and ES256 are taken.' },
+    lifetime: { most: 48 * HOUR - 1, why: 'a token must end within 48 h from when it was issued.' },
+  },
+  vault: {
+    algorithms: {
+      taken: ['RS256'],
+      configurable: true,
+      why: 'only RS256 is taken unless other algorithms are configured.',
+    },
+  },
+  keycloak: {
+    lifetime: {
+      most: HOUR,
+      why: 'a token is refused when it was issued more than an hour ago, whatever its "exp" is.',
+    },
+  },
+} as const satisfies Partial<Record<Target, TargetLimits>>;
