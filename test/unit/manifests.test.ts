@@ -181,7 +181,7 @@ describe.each(['managed', 'cert-manager'] as const)('manifests with a certificat
         deployments.find(({ metadata }) => metadata.name === `podpass-webhook-${half}`),
       ).minReadySeconds;
     const quiet = Number(settingRows.shutdownDelay.default.replace('s', ''));
-    expect(after('b')).toBeGreaterThan(after('a') + quiet);
+    expect(readyFor('b')).toBeGreaterThan(readyFor('a') + quiet);
   });
 
   test('the certificate has the names of every Service that the registration leads to', () => {
