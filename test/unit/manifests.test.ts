@@ -176,7 +176,7 @@ describe.each(['managed', 'cert-manager'] as const)('manifests with a certificat
   });
 
   test('in a rollout the old Pod of half a has ended long before that of half b, which begins to end later than it', () => {
-    const after = (half: string) =>
+    const readyFor = (half: string) =>
       specOf<{ minReadySeconds: number }>(
         deployments.find(({ metadata }) => metadata.name === `podpass-webhook-${half}`),
       ).minReadySeconds;
