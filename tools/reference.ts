@@ -10,6 +10,7 @@ import { type MetricRow, metricRows } from '../src/catalog/metrics.ts';
 import { AWS_LABEL_PREFIX, AZURE_PREFIX, type PresetRow, presetNames, presetRows } from '../src/catalog/presets.ts';
 import { codecOf, flagOf, type SettingKey, type SettingRow, settingRows, variableOf } from '../src/catalog/settings.ts';
 import { describeSetting } from '../src/cli/help.ts';
+import { pinnedVersion, verifiedWith } from '../test/verified-with.ts';
 import { consumerSections } from './consumer-sections.ts';
 import { manifestFiles } from './manifest-files.ts';
 
@@ -79,6 +80,11 @@ const parts: Readonly<Record<string, () => string>> = {
     table(
       ['code', 'about', 'meaning'],
       Object.entries(findingRows).map(([name, row]) => [code(name), row.about, row.meaning]),
+    ),
+  verifiers: () =>
+    table(
+      ['verifier', 'version', 'is', 'keys', 'through a rotation'],
+      verifiedWith.map((row) => [row.name, pinnedVersion(row), row.is, row.keys, row.rotation]),
     ),
   metrics: () =>
     table(

@@ -1,5 +1,5 @@
 /**
- * Finds or builds what the cluster tests run: kube-apiserver, etcd, the Go verifier, Kustomize, Helm, promtool and MinIO.
+ * Finds or builds what the cluster tests run: kube-apiserver, etcd, the Go verifiers, Kustomize, Helm, promtool and MinIO.
  *
  * Ready binaries in KUBEBUILDER_ASSETS win. Otherwise test/go is built once into a cache outside the
  * checkout, so that a fresh clone of the same versions starts at once.
@@ -19,6 +19,10 @@ export interface Binaries {
   etcd: string;
   /** test/go/verify: judges tokens with go-oidc. */
   verify: string;
+  /** test/go/cap: judges tokens with the library of Vault. */
+  cap: string;
+  /** What administrators type in the guides. */
+  kubectl: string;
   /** test/go/json-patch: applies patches as the API server does. */
   jsonPatch: string;
   /** They build what is in manifests/. */
@@ -59,6 +63,8 @@ export async function controlPlaneBinaries(log: Log = toStderr): Promise<Control
     const tools = { ...(await buildManifestTools(go, log)), ...(await buildPrometheusTools(go, log)) };
     const programs = {
       verify: await buildVerifier(go, log),
+      cap: await buildCap(go, log),
+      kubectl: await buildKubectl(go, log),
       jsonPatch: await buildJsonPatch(go, log),
       minio: await buildMinio(go, log),
     };
@@ -133,6 +139,11 @@ async function buildControlPlane(go: GoRelease, log: Log): Promise<{ kubeApiserv
   return { kubeApiserver: join(folder, 'kube-apiserver'), etcd: join(folder, 'etcd') };
 }
 
+async function buildKubectl(go: GoRelease, log: Log): Promise<string> {
+  const target = { name: 'kubectl', source: 'k8s.io/kubernetes/cmd/kubectl', ldflags: kubernetesFlags(go) };
+  return join(await cachedBuild('kubectl', go, log, 'first run only, about 1 minute on 2 cores', [target]), 'kubectl');
+}
+
 async function buildVerifier(go: GoRelease, log: Log): Promise<string> {
   const main = await readFile(join(moduleFolder, 'verify/main.go'), 'utf8');
   const folder = await cachedBuild(
@@ -146,13 +157,16 @@ async function buildVerifier(go: GoRelease, log: Log): Promise<string> {
   return join(folder, 'verify');
 }
 
-async function buildJsonPatch(go: GoRelease, log: Log): Promise<string> {
-  const module = join(moduleFolder, 'json-patch');
+const buildCap = (go: GoRelease, log: Log) => buildProgram('cap', go, log);
+const buildJsonPatch = (go: GoRelease, log: Log) => buildProgram('json-patch', go, log);
+
+/** One file in a module of its own. */
+async function buildProgram(name: string, go: GoRelease, log: Log): Promise<string> {
+  const module = join(moduleFolder, name);
   const main = await readFile(join(module, 'main.go'), 'utf8');
   const program = { ...go, ...(await moduleFiles(module)) };
-  const target = { name: 'json-patch', source: '.', ldflags: '-s -w' };
-  const folder = await cachedBuild('json-patch', program, log, 'first run only', [target], main, module);
-  return join(folder, 'json-patch');
+  const target = { name, source: '.', ldflags: '-s -w' };
+  return join(await cachedBuild(name, program, log, 'first run only', [target], main, module), name);
 }
 
 async function buildManifestTools(go: GoRelease, log: Log): Promise<{ kustomize: string; helm: string }> {

@@ -13,8 +13,8 @@ export interface Missing {
 
 type Step = [program: string, args: string[], cwd?: string];
 
-/** npm and pip may need minutes on a busy machine. */
-const stepTimeoutMs = 300_000;
+/** npm, pip and Maven may need minutes on a busy machine. */
+const stepTimeoutMs = 600_000;
 
 /** A Python that has the packages of a requirements file, in an environment of its own. */
 export async function pythonWith(requirements: string, what: string): Promise<{ program: string } | Missing> {
@@ -40,6 +40,42 @@ export async function nodeModulesOf(manifest: string, what: string): Promise<{ f
     for (const file of files) await copyFile(file, join(workplace, file.slice(dirname(file).length + 1)));
     return [['npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'], workplace]];
   });
+}
+
+/** A Java that has the libraries of a POM, and a program compiled with them. */
+export async function javaWith(
+  pom: string,
+  source: string,
+  what: string,
+): Promise<{ program: string; classPath: string[] } | Missing> {
+  const version = await javaVersion();
+  if ('reason' in version) return version;
+  const recipe = [version.text, await readFile(pom, 'utf8'), await readFile(source, 'utf8')];
+  const installed = await cachedInstall('java', recipe, what, async (workplace) => {
+    const libraries = join(workplace, 'lib');
+    // Maven writes beside its POM, so that is a copy.
+    await copyFile(pom, join(workplace, 'pom.xml'));
+    return [
+      ['mvn', ['--batch-mode', '--quiet', 'dependency:copy-dependencies', `-DoutputDirectory=${libraries}`], workplace],
+      ['javac', ['-d', join(workplace, 'classes'), '-cp', join(libraries, '*'), source]],
+    ];
+  });
+  if ('reason' in installed) return installed;
+  const { folder } = installed;
+  return { program: version.program, classPath: [join(folder, 'classes'), join(folder, 'lib', '*')] };
+}
+
+/** A compiler is needed too, and Maven. */
+async function javaVersion(): Promise<{ text: string; program: string } | Missing> {
+  const env = { PATH: process.env.PATH ?? '', HOME: homedir() };
+  for (const program of ['java', 'javac', 'mvn']) {
+    const found = await runProgram(program, ['-version'], { env }).catch(() => undefined);
+    if (found?.code !== 0) return { reason: `${program} is not installed` };
+  }
+  const settings = ['-XshowSettings:properties', '-version'];
+  const { stderr } = await runProgram('java', settings, { env });
+  const property = (name: string) => stderr.match(new RegExp(`^ *${name} = (.*)$`, 'm'))?.[1] ?? '';
+  return { text: property('java.vm.version'), program: join(property('java.home'), 'bin', 'java') };
 }
 
 /** One folder for each recipe; a fresh clone with the same one starts at once. */

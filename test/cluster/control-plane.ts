@@ -76,6 +76,8 @@ export interface RestartOptions {
   addKeyFiles?: string[];
   /** PEMs for all of them, in the place of those there are. */
   keyFiles?: string[];
+  /** Instead of those there are; the first signs. */
+  issuers?: string[];
   /** PEM of another signing key. Its public half is published only if a key file holds it. */
   signingKey?: string;
   /** Default SIGKILL: after a SIGTERM the API server waits up to 60 s for clients that watch. */
@@ -137,7 +139,7 @@ export class ControlPlane {
   readonly issuer: string;
   readonly adminToken = randomBytes(16).toString('hex');
   readonly #options: ControlPlaneOptions;
-  readonly #issuers: string[];
+  #issuers: string[];
   readonly #folder: string;
   readonly #guardian: Guardian;
   #keyFiles: string[];
@@ -333,6 +335,7 @@ export class ControlPlane {
   async restartApiServer(options: RestartOptions = {}): Promise<void> {
     await this.killApiServer(options.kill);
     this.#keyFiles = [...(options.keyFiles ?? this.#keyFiles), ...(options.addKeyFiles ?? [])];
+    this.#issuers = options.issuers ?? this.#issuers;
     this.#signingKey = options.signingKey ?? this.#signingKey;
     await this.startApiServer();
   }

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -31,19 +32,25 @@ func main() {
 	issuer := flag.String("issuer", "", "issuer URL; keys are found through its discovery document")
 	audience := flag.String("audience", "", "audience the tokens must name")
 	ca := flag.String("ca", "", "PEM file with the certificates that vouch for the issuer's server (default: the system's)")
+	algorithms := flag.String("algorithms", "", "algorithms to accept, with commas (default: those of the discovery document)")
+	version := flag.Bool("version", false, "print the version of go-oidc")
 	flag.Parse()
+	if *version {
+		fmt.Println(versionOf("github.com/coreos/go-oidc/v3"))
+		return
+	}
 	// An empty client ID is a mistake, and go-oidc would report it once per token instead of here.
 	if *issuer == "" || *audience == "" || flag.NArg() > 0 {
-		fmt.Fprintln(os.Stderr, "usage: verify --issuer URL --audience AUD [--ca FILE] < tokens")
+		fmt.Fprintln(os.Stderr, "usage: verify --issuer URL --audience AUD [--ca FILE] [--algorithms LIST] < tokens")
 		os.Exit(2)
 	}
-	if err := run(*issuer, *audience, *ca); err != nil {
+	if err := run(*issuer, *audience, *ca, *algorithms); err != nil {
 		fmt.Fprintln(os.Stderr, "verify:", err)
 		os.Exit(1)
 	}
 }
 
-func run(issuer, audience, ca string) error {
+func run(issuer, audience, ca, algorithms string) error {
 	client, err := httpClient(ca)
 	if err != nil {
 		return err
@@ -54,7 +61,10 @@ func run(issuer, audience, ca string) error {
 	provider, discoveryErr := oidc.NewProvider(ctx, issuer)
 	var verifier *oidc.IDTokenVerifier
 	if discoveryErr == nil {
-		verifier = provider.VerifierContext(ctx, &oidc.Config{ClientID: audience})
+		verifier = provider.VerifierContext(ctx, &oidc.Config{
+			ClientID:             audience,
+			SupportedSigningAlgs: strings.FieldsFunc(algorithms, func(r rune) bool { return r == ',' }),
+		})
 	}
 
 	in := bufio.NewScanner(os.Stdin)
@@ -88,6 +98,16 @@ func judge(ctx context.Context, verifier *oidc.IDTokenVerifier, raw string) verd
 		return verdict{Error: err.Error()}
 	}
 	return verdict{OK: true, Subject: token.Subject, Claims: claims}
+}
+
+func versionOf(module string) string {
+	info, _ := debug.ReadBuildInfo()
+	for _, dependency := range info.Deps {
+		if dependency.Path == module {
+			return strings.TrimPrefix(dependency.Version, "v")
+		}
+	}
+	return "unknown"
 }
 
 func httpClient(ca string) (*http.Client, error) {
