@@ -14,7 +14,6 @@ import { createRecentChanges } from './service-accounts/recent-changes.ts';
 import { createStore } from './service-accounts/store.ts';
 
 export {
-  type ServiceAccountLookup,
   type ServiceAccountSource,
   ServiceAccountUnavailable,
 } from './service-accounts/account.ts';

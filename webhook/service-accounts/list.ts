@@ -6,7 +6,10 @@ import { ACCEPT, type Page, readPage } from './page.ts';
 import type { Store } from './store.ts';
 
 // The page size of client-go's pager: https://pkg.go.dev/k8s.io/client-go/tools/pager
-const PAGE_SIZE = 500;
+const FIRST_PAGE = 500;
+// Of 100,000 objects a page costs an API server 1.36 much the same time, 500 or 1,000 of them. JSON of so many would stop
+// us for too long, so that it depends on what the first page was in.
+const COMPACT_PAGE = 1_000;
 const PAGE_TIMEOUT_MS = 30_000;
 
 /**
@@ -14,11 +17,16 @@ const PAGE_TIMEOUT_MS = 30_000;
  * Returns the version from which to watch. Calls `heard` for each page.
  */
 export async function list(
-  { client, store, wanted, heard }: { client: KubeClient; store: Store; wanted: Wanted; heard: () => void },
+  {
+    client,
+    store,
+    wanted,
+    heard,
+  }: { client: Pick<KubeClient, 'get'>; store: Store; wanted: Wanted; heard: () => void },
   signal: AbortSignal,
 ): Promise<string> {
   store.beginRound();
-  let limit = PAGE_SIZE;
+  let limit = FIRST_PAGE;
   let version: string | undefined;
   let next = '';
   for (;;) {
@@ -29,6 +37,7 @@ export async function list(
       limit = Math.ceil(limit / 8);
       continue;
     }
+    if (version === undefined && page.compact && limit === FIRST_PAGE) limit = COMPACT_PAGE;
     // The first page fixes the version of the whole list, and so where the watch has to begin.
     version ??= page.version;
     next = page.next;
@@ -45,7 +54,7 @@ export async function list(
       // The rest of a list is kept for about 5 minutes; begin again after that:
       // https://kubernetes.io/docs/reference/using-api/api-concepts/#retrieving-large-results-sets-in-chunks
       if (status !== 200) throw new Error(`listing ServiceAccounts was answered with HTTP ${status}`);
-      return readPage(body, headers['content-type'], wanted, store.put);
+      return await readPage(body, headers['content-type'], { wanted, see: store.put, pause: () => setImmediate() });
     } catch (error) {
       if (codeOf(error) === 'too-large') return 'too-large';
       throw error;
