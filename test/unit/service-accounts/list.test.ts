@@ -1,0 +1,101 @@
+import { expect, it, vi } from 'vitest';
+import type { KubeClient, KubeResponse } from '../../../src/runtime/kube-client.ts';
+import { NO_ANNOTATIONS } from '../../../webhook/service-accounts/account.ts';
+import { list } from '../../../webhook/service-accounts/list.ts';
+import { createStore, type Store } from '../../../webhook/service-accounts/store.ts';
+import { listOf } from './protobuf-writer.ts';
+
+const PROTOBUF = 'application/vnd.kubernetes.protobuf';
+const accounts = (from: number, to: number) =>
+  Array.from({ length: to - from }, (_, i) => ({ namespace: 'shop', name: `sa-${from + i}` }));
+
+const compact = (from: number, to: number, next = '', version = '7') => ({
+  status: 200,
+  headers: { 'content-type': PROTOBUF },
+  body: listOf(accounts(from, to), version, next),
+});
+const json = (from: number, to: number, next = '', version = '7') => ({
+  status: 200,
+  headers: { 'content-type': 'application/json' },
+  body: Buffer.from(
+    JSON.stringify({
+      metadata: { resourceVersion: version, continue: next },
+      items: accounts(from, to).map((metadata) => ({ metadata })),
+    }),
+  ),
+});
+const expired = { status: 410, headers: {}, body: Buffer.from('{"kind":"Status","code":410,"reason":"Expired"}') };
+
+/** Lists from these answers, one after the other, and tells what was asked for. */
+async function run(store: Store, answers: readonly KubeResponse[]) {
+  const asked: string[] = [];
+  const heard = vi.fn();
+  const client: Pick<KubeClient, 'get'> = {
+    async get(path, { accept }) {
+      const answer = answers[asked.length];
+      asked.push(new URL(path, 'https://fake').search);
+      if (answer === undefined || accept?.startsWith(PROTOBUF) !== true) throw new Error('not expected');
+      return answer;
+    },
+  };
+  const dependencies = { client, store, wanted: () => false, heard };
+  const version = await list(dependencies, new AbortController().signal).catch((error: Error) => error.message);
+  return { version, asked, heard: heard.mock.calls.length };
+}
+
+it('asks for larger pages once the first one came in Protocol Buffers', async () => {
+  const store = createStore();
+  const answers = [compact(0, 500, 'b'), compact(500, 1_500, 'c', '9'), compact(1_500, 1_600)];
+  expect(await run(store, answers)).toEqual({
+    version: '7',
+    asked: ['?limit=500', '?limit=1000&continue=b', '?limit=1000&continue=c'],
+    heard: 3,
+  });
+  expect(store.size).toBe(1_600);
+});
+
+it('stays with small pages where something in between makes it JSON', async () => {
+  const store = createStore();
+  const { asked } = await run(store, [json(0, 500, 'b'), compact(500, 1_000, 'c'), json(1_000, 1_001)]);
+  expect(asked).toEqual(['?limit=500', '?limit=500&continue=b', '?limit=500&continue=c']);
+  expect(store.size).toBe(1_001);
+});
+
+it('goes on after a page with nothing in it, and takes a page that comes twice', async () => {
+  const store = createStore();
+  const answers = [compact(0, 0, 'b'), compact(0, 2, 'c'), compact(0, 2, 'd'), json(0, 0)];
+  expect((await run(store, answers)).asked.length).toBe(4);
+  expect(store.size).toBe(2);
+});
+
+it('keeps all that was there when its rest has expired, and sweeps after the next complete one', async () => {
+  const store = createStore();
+  await run(store, [compact(0, 3)]);
+  store.put('shop', 'old', NO_ANNOTATIONS);
+  expect((await run(store, [compact(10, 12, 'b'), expired])).version).toBe(
+    'listing ServiceAccounts was answered with HTTP 410',
+  );
+  // Those of before, and those that the broken list brought.
+  expect([store.size, store.get('shop', 'old'), store.get('shop', 'sa-0'), store.get('shop', 'sa-11')]).toEqual([
+    6,
+    NO_ANNOTATIONS,
+    NO_ANNOTATIONS,
+    NO_ANNOTATIONS,
+  ]);
+  expect((await run(store, [compact(11, 12, 'b', '8'), compact(12, 13)])).version).toBe('8');
+  expect([store.size, store.get('shop', 'old'), store.get('shop', 'sa-10'), store.get('shop', 'sa-12')]).toEqual([
+    2,
+    undefined,
+    undefined,
+    NO_ANNOTATIONS,
+  ]);
+});
+
+it('sweeps nothing after a page that is none', async () => {
+  const store = createStore();
+  await run(store, [compact(0, 3)]);
+  const cut = { ...compact(0, 1), body: compact(0, 1).body.subarray(0, 40) };
+  expect((await run(store, [cut])).version).toMatch(/^the API server sent no list: /);
+  expect((await run(store, [{ ...compact(0, 1), body: Buffer.from('<html>') }])).version).toMatch(/envelope/);
+  expect(store.size).toBe(3);
+});
