@@ -4,7 +4,8 @@ import type { ProxyWishes } from './wishes.ts';
 /** Something that wishes must not ask for, and the member that asks. */
 export interface BrokenRule {
   readonly of: keyof ProxyWishes | `people.${keyof NonNullable<ProxyWishes['people']>}`;
-  readonly value: string;
+  /** Absent where nothing is written. */
+  readonly value?: string;
   /** Continues the value: `"*" would let every ServiceAccount in`. */
   readonly wrong: string;
   readonly accepted: string;
@@ -16,9 +17,12 @@ export function brokenRules(wishes: ProxyWishes): BrokenRule[] {
   const broken: BrokenRule[] = [];
   const refuse = (of: BrokenRule['of'], value: string, wrong: string, accepted: string) =>
     broken.push({ of, value, wrong, accepted });
+  const miss = (of: BrokenRule['of'], accepted: string, why = '') =>
+    broken.push({ of, wrong: `is not written${why}`, accepted });
 
   if (isUnsafe(issuer)) refuse('issuer', issuer, 'proves nothing, as anyone on the way can change its keys', 'https');
-  if (audiences.length === 0) refuse('audiences', '', 'are none', 'the audiences of tokens for this application');
+  if (audiences.length === 0)
+    miss('audiences', 'the audiences of tokens for this application', ', so that no token would do');
   if (wishes.port === 0) refuse('port', '0', 'is a port that nobody knows beforehand', 'a port from 1 to 65535');
   for (const path of wishes.skipPaths) {
     const parsed = openPath.parse(path);
@@ -26,7 +30,8 @@ export function brokenRules(wishes: ProxyWishes): BrokenRule[] {
   }
   if (people === undefined) return broken;
 
-  if (people.issuer === issuer)
+  if (people.issuer === '') miss('people.issuer', issuerUrl.accepted);
+  else if (people.issuer === issuer)
     refuse('people.issuer', issuer, "is the cluster's own, where no person can log in", "your people's issuer");
   if (isUnsafe(people.issuer))
     refuse('people.issuer', people.issuer, 'proves nothing, as anyone on the way can change its keys', 'https');
@@ -42,12 +47,13 @@ export function brokenRules(wishes: ProxyWishes): BrokenRule[] {
   if (callers === '*' && !people.emailDomains.includes('*'))
     refuse('callers', '*', 'would let every person in, whatever the domains', 'ServiceAccounts, or "*" for both');
   if (people.emailDomains.length === 0 && callers !== '*' && !callers.hasPeople)
-    refuse('people.emailDomains', '', 'are none, so that no person could come in', "your people's domains");
+    miss('people.emailDomains', "your people's domains", ', so that no person could come in');
   for (const domain of people.emailDomains)
     if (domain !== '*' && !emailDomain.test(domain))
       refuse('people.emailDomains', domain, 'is no domain', 'a domain, such as example.com or .example.com');
   const { redirectUrl } = people;
-  if (!URL.canParse(redirectUrl) || !/^https?:$/.test(new URL(redirectUrl).protocol))
+  if (redirectUrl === '') miss('people.redirectUrl', REDIRECT_URL);
+  else if (!URL.canParse(redirectUrl) || !/^https?:$/.test(new URL(redirectUrl).protocol))
     refuse('people.redirectUrl', redirectUrl, 'is no URL', REDIRECT_URL);
   else if (isUnsafeIssuer(redirectUrl))
     refuse('people.redirectUrl', redirectUrl, 'is not https, so that browsers keep no session', REDIRECT_URL);

@@ -234,9 +234,10 @@ describe.each(['managed', 'cert-manager'] as const)('manifests with a certificat
     );
   });
 
-  test('the policy reads the Pod alone, so that its cost does not grow with the ServiceAccounts', () => {
+  test('the policies read the Pod alone, so that their cost does not grow with the ServiceAccounts', () => {
     const policies = objects.filter(({ kind }) => kind.startsWith('ValidatingAdmissionPolicy'));
-    expect(policies).toHaveLength(2);
+    // Each with its binding: for tokens, and for oauth2-proxy.
+    expect(policies).toHaveLength(4);
     for (const policy of policies) expect(JSON.stringify(policy)).not.toMatch(/param/);
   });
 

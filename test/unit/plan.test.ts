@@ -171,6 +171,7 @@ describe('mounts', () => {
     expect(plan(pod, tokens)).toEqual({
       volumes: [],
       containers: [],
+      sidecars: [],
       annotations: {},
       labels: {},
       problems: [],

@@ -74,8 +74,7 @@ export function readWishes(effective: Effective, context: WishContext, problems:
     ...(people === undefined ? {} : { people: people.wishes }),
     ...(caConfigMap === undefined ? {} : { caFile: `${CA.folder}/${CA.file}` }),
   };
-  for (const broken of brokenRules({ ...wishes, upstream: 'http://127.0.0.1' }))
-    problems.push(problemAt({ ...whereFor(broken.of, at), value: broken.value }, broken.wrong, broken.accepted));
+  for (const broken of brokenRules({ ...wishes, upstream: 'http://127.0.0.1' })) problems.push(problemFor(broken, at));
   const { allowed, configMap } = callers;
   return { own, people: people?.secret, details: { wishes, image, resources, allowed, configMap, caConfigMap } };
 }
@@ -91,9 +90,10 @@ const KEYS: Readonly<Partial<Record<BrokenRule['of'], ProxyKey>>> = {
   'people.redirectUrl': 'oauth2-proxy-sso-redirect-url',
 };
 
-function whereFor(of: BrokenRule['of'], at: (key: ProxyKey) => At): At {
-  const key = KEYS[of];
-  return key === undefined ? { object: 'podpass', key: '--oauth2-proxy-issuer', value: '' } : at(key);
+function problemFor({ of, value, wrong, accepted }: BrokenRule, at: (key: ProxyKey) => At): Problem {
+  const written = KEYS[of];
+  const { object, key } = written === undefined ? { object: 'podpass', key: '--oauth2-proxy-issuer' } : at(written);
+  return { object, key, ...(value === undefined ? {} : { value }), wrong, accepted };
 }
 
 const MAX_CALLERS = 1000;
@@ -152,18 +152,12 @@ function readPeople(
     }
     return undefined;
   }
-  const needed = (key: 'oauth2-proxy-sso-issuer' | 'oauth2-proxy-sso-redirect-url', accepted: string) => {
-    if (effective.get(key) !== undefined) return;
-    const wrong = `is not written, and ${sso.key} asks for it`;
-    const { object, key: whole } = at(key);
-    problems.push({ object, key: whole, wrong, accepted });
-  };
-  needed('oauth2-proxy-sso-issuer', issuerUrl.accepted);
-  needed('oauth2-proxy-sso-redirect-url', 'https://<host of the application>/oauth2/callback');
   const secret = parseWritten(sso, objectName, problems);
-  const issuer = parseWritten(effective.get('oauth2-proxy-sso-issuer'), issuerUrl, problems);
-  const redirectUrl = effective.get('oauth2-proxy-sso-redirect-url')?.value;
-  if (issuer === undefined || redirectUrl === undefined) return undefined;
+  const issuer = effective.get('oauth2-proxy-sso-issuer');
+  // What is not written is told with the other rules.
+  const readable = issuer === undefined ? '' : parseWritten(issuer, issuerUrl, problems);
+  const redirectUrl = effective.get('oauth2-proxy-sso-redirect-url')?.value ?? '';
   const emailDomains = listItems(effective.get('oauth2-proxy-sso-email-domains')?.value ?? '');
-  return { secret, wishes: { issuer, redirectUrl, emailDomains } };
+  // An issuer that cannot be read is a problem already, and one that nobody has.
+  return { secret, wishes: { issuer: readable ?? 'https://invalid', redirectUrl, emailDomains } };
 }
