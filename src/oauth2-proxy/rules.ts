@@ -20,6 +20,9 @@ export function brokenRules(wishes: ProxyWishes): BrokenRule[] {
   const miss = (of: BrokenRule['of'], accepted: string, why = '') =>
     broken.push({ of, wrong: `is not written${why}`, accepted });
 
+  // What a cluster calls itself need not be a URL, and then it has no documents to read.
+  const parsedIssuer = issuerUrl.parse(issuer);
+  if (!parsedIssuer.ok) refuse('issuer', issuer, parsedIssuer.wrong, issuerUrl.accepted);
   if (isUnsafe(issuer)) refuse('issuer', issuer, 'proves nothing, as anyone on the way can change its keys', 'https');
   if (audiences.length === 0)
     miss('audiences', 'the audiences of tokens for this application', ', so that no token would do');

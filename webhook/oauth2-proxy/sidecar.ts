@@ -174,5 +174,5 @@ function warningsOf(
 
 /** The issuer of clusters that nobody gave another one: it is the API server's own Service. */
 function isApiServer(issuer: string): boolean {
-  return /^kubernetes(\.default(\.svc(\..*)?)?)?$/.test(new URL(issuer).hostname);
+  return URL.canParse(issuer) && /^kubernetes(\.default(\.svc(\..*)?)?)?$/.test(new URL(issuer).hostname);
 }

@@ -95,6 +95,7 @@ describe('rules', () => {
   });
 
   test.each<[string, ProxyWishes, string]>([
+    ['an issuer that is no URL', { ...machines, issuer: 'kubernetes/serviceaccount' }, 'issuer'],
     ['an http issuer', { ...machines, issuer: 'http://issuer.example.com' }, 'issuer'],
     ['no audience', { ...machines, audiences: [] }, 'audiences'],
     ['a port of chance', { ...machines, port: 0 }, 'port'],

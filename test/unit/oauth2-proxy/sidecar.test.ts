@@ -252,6 +252,11 @@ describe('what fails closed', () => {
   });
 });
 
+test('an issuer that is no URL is a problem of the cluster, and nothing breaks', () => {
+  for (const issuer of ['kubernetes/serviceaccount', '', 'http://issuer.example.com'])
+    expect(mutate(podOf(), { issuer }).problems.map(({ key }) => key)).toEqual(['--oauth2-proxy-issuer']);
+});
+
 test("an issuer that is the API server's own is a warning", () => {
   for (const [issuer, warned] of [
     ['https://kubernetes.default.svc.cluster.local', true],
