@@ -1,10 +1,7 @@
 import { PROXY_CONTAINER } from '../../../webhook/pod.ts';
-import type { PlainKey } from '../../catalog/annotations.ts';
 import { NOT_MIRROR, NOT_OPTED_OUT, PREFIX, podCreation, selectedNamespaces } from './admission.ts';
+import { ASKS_FOR_PROXY } from './asking.ts';
 import { type Installation, type KubeObject, metadataOf, names } from './object.ts';
-
-const ASKS: PlainKey = 'oauth2-proxy';
-const KEY = `${PREFIX}/${ASKS}`;
 
 /**
  * Refuses a Pod that asks for oauth2-proxy itself and has none in the end, because the webhook was away: its port would be
@@ -14,7 +11,6 @@ const KEY = `${PREFIX}/${ASKS}`;
 export function proxyPolicy({ namespace }: Installation): KubeObject[] {
   const apiVersion = 'admissionregistration.k8s.io/v1';
   const metadata = metadataOf('webhook', names.proxyPolicy);
-  const annotations = 'object.metadata.annotations';
   return [
     {
       apiVersion,
@@ -27,14 +23,7 @@ export function proxyPolicy({ namespace }: Installation): KubeObject[] {
           namespaceSelector: selectedNamespaces(namespace),
           resourceRules: [podCreation],
         },
-        matchConditions: [
-          NOT_MIRROR,
-          NOT_OPTED_OUT,
-          {
-            name: 'asks-for-oauth2-proxy',
-            expression: `has(${annotations}) && '${KEY}' in ${annotations} && ${annotations}['${KEY}'].matches(r'\\S')`,
-          },
-        ],
+        matchConditions: [NOT_MIRROR, NOT_OPTED_OUT, { name: 'asks-for-oauth2-proxy', expression: ASKS_FOR_PROXY }],
         validations: [
           {
             expression:
