@@ -288,3 +288,121 @@ describe.each(['managed', 'cert-manager'] as const)('manifests with a certificat
     }
   });
 });
+
+interface Entry {
+  name: string;
+  clientConfig: { service: { name: string } };
+  failurePolicy: string;
+  objectSelector?: object;
+  matchConditions: { name: string; expression: string }[];
+}
+
+const summaryOf = ({ name, clientConfig, failurePolicy, objectSelector, matchConditions }: Entry) => [
+  name.replace('.podpass.dev', ''),
+  clientConfig.service.name,
+  failurePolicy,
+  objectSelector,
+  matchConditions.map((condition) => condition.name),
+];
+
+test('Pods with the label of Azure have a try at each half, too, where podpass is in the place of its webhook', () => {
+  const [configuration] = ofKind(installation('managed', { presets: presetNames }), 'MutatingWebhookConfiguration');
+  const { webhooks } = configuration as unknown as { webhooks: Entry[] };
+  const [azure] = webhooks.filter(({ name }) => name === 'azure.podpass.dev');
+  expect(azure && summaryOf(azure)).toEqual([
+    'azure',
+    'podpass-webhook-b',
+    'Fail',
+    { matchLabels: { 'azure.workload.identity/use': 'true' } },
+    ['not-a-mirror-pod', 'not-opted-out', 'not-injected-yet'],
+  ]);
+  const expressions = webhooks.map(({ matchConditions }) => matchConditions.at(-1)?.expression ?? '');
+  expect(expressions.map((each) => each.includes('azure'))).toEqual([false, true, true, false, false]);
+});
+
+test('debug containers have an entry of their own, which nobody waits for', () => {
+  const [configuration] = ofKind(
+    installation('managed', { ephemeralContainers: true }),
+    'MutatingWebhookConfiguration',
+  );
+  const { webhooks } = configuration as unknown as { webhooks: Record<string, unknown>[] };
+  const entries = webhooks.filter(({ rules }) => JSON.stringify(rules).includes('ephemeralcontainers'));
+  expect(entries).toHaveLength(1);
+  expect(entries[0]).toMatchObject({
+    name: 'debug.podpass.dev',
+    failurePolicy: 'Ignore',
+    reinvocationPolicy: 'IfNeeded',
+    sideEffects: 'None',
+    rules: [{ operations: ['UPDATE'], resources: ['pods/ephemeralcontainers'] }],
+  });
+  const args = (more: Partial<Installation>) =>
+    ofKind(installation('cert-manager', more), 'Deployment').map(
+      (deployment) => templateOf(deployment).spec.containers[0]?.args,
+    );
+  const [webhook = [], , discovery] = args({});
+  const [switched = [], otherHalf, other] = args({ ephemeralContainers: true });
+  expect(switched).toEqual([...webhook, '--ephemeral-containers=true']);
+  expect([otherHalf, other]).toEqual([switched, discovery]);
+  const parsed = parseSettings('webhook', { argv: switched.slice(1), env: {}, readFile: () => '' });
+  expect(parsed).toMatchObject({ ok: true, settings: { ephemeralContainers: true } });
+});
+
+test('each switch of discovery adds what it needs, and nothing else', () => {
+  const base = installation('managed');
+  const added = (more: Partial<Installation>) => {
+    const before = new Map(base.map((object) => [idOf(object), JSON.stringify(object)]));
+    return installation('managed', more)
+      .filter((object) => before.get(idOf(object)) !== JSON.stringify(object))
+      .map(idOf);
+  };
+  expect(added({ keyState: true })).toEqual([
+    'Deployment/own/podpass-discovery',
+    'ConfigMap/own/podpass-keys',
+    'Role/own/podpass-keys',
+    'RoleBinding/own/podpass-keys',
+  ]);
+  expect(added({ publishing: true })).toEqual([
+    'ClusterRole/podpass-discovery-publishing',
+    'ClusterRoleBinding/podpass-discovery-publishing',
+  ]);
+  expect(added({ dns: true })).toEqual(['NetworkPolicy/own/podpass-discovery']);
+
+  const all = installation('managed', { keyState: true, publishing: true, dns: true });
+  const deployment = all.find((object) => idOf(object) === 'Deployment/own/podpass-discovery') as KubeObject;
+  const [, ...flags] = templateOf(deployment).spec.containers[0]?.args ?? [];
+  expect(parseSettings('discovery', { argv: flags, env: {}, readFile: () => '' })).toMatchObject({
+    ok: true,
+    settings: { state: { configMap: 'podpass-keys' } },
+  });
+  // Applied again, it must take away nothing.
+  expect(ofKind(all, 'ConfigMap').map((object) => 'data' in object)).toEqual([false]);
+});
+
+test('images are pinned', () => {
+  expect(image.parse(DEFAULT_IMAGE).ok).toBe(true);
+  const digest = `sha256:${'0'.repeat(64)}`;
+  const taken = [
+    'podpass:1',
+    'registry.example.com:5000/a/podpass:1.2.3',
+    `podpass@${digest}`,
+    `podpass:latest@${digest}`,
+  ];
+  for (const name of taken) expect([name, image.parse(name).ok]).toEqual([name, true]);
+  for (const name of [
+    'podpass',
+    'podpass:latest',
+    'registry.example.com:5000/podpass',
+    'a b:1',
+    '',
+    'podpass@sha256:0',
+    ':1',
+  ])
+    expect([name, image.parse(name).ok]).toEqual([name, false]);
+});
+
+test('namespaces are DNS labels', () => {
+  for (const name of ['podpass', 'a', '0-a', 'a'.repeat(63)])
+    expect([name, dnsLabel.parse(name).ok]).toEqual([name, true]);
+  for (const name of ['', '-a', 'a-', 'A', 'a.b', 'a'.repeat(64)])
+    expect([name, dnsLabel.parse(name).ok]).toEqual([name, false]);
+});
