@@ -13,7 +13,7 @@ export default defineConfig({
         test: {
           name: 'fast',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/cluster/**', 'test/node/**'],
+          exclude: ['test/cluster/**', 'test/node/**', 'test/oauth2-proxy/**'],
           // Many have real sockets, files and clocks; a second try is printed as one.
           retry: 1,
         },

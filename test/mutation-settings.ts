@@ -1,5 +1,6 @@
 import { parseSettings } from '../src/settings.ts';
 import type { MutationSettings } from '../webhook/asked.ts';
+import { proxySettings } from '../webhook/oauth2-proxy/settings.ts';
 import type { HasContainerCredentials } from '../webhook/presets/aws.ts';
 import { presetsOf } from '../webhook/presets/registry.ts';
 
@@ -21,5 +22,6 @@ export function mutationSettings(
     tokenExpiration,
     reservedAudiences: new Set(reservedAudiences),
     presets: presetsOf(parsed.settings, hasContainerCredentials),
+    oauth2Proxy: proxySettings(parsed.settings),
   };
 }

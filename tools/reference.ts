@@ -2,7 +2,7 @@
 // are up to date (exit code 1).
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { annotationRows } from '../src/catalog/annotations.ts';
+import { annotationRows, type PlainKey } from '../src/catalog/annotations.ts';
 import { type CommandName, type CommandRow, commandRows } from '../src/catalog/commands.ts';
 import { type ConsumerRow, consumerRows } from '../src/catalog/consumers.ts';
 import { findingRows } from '../src/catalog/findings.ts';
@@ -14,7 +14,7 @@ import { pinnedVersion, verifiedWith } from '../test/verified-with.ts';
 import { consumerSections } from './consumer-sections.ts';
 import { manifestFiles } from './manifest-files.ts';
 
-const DOCUMENTS = ['README.md', 'docs/switch.md', 'docs/consumers.md'];
+const DOCUMENTS = ['README.md', 'docs/switch.md', 'docs/consumers.md', 'docs/oauth2-proxy.md'];
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
@@ -33,17 +33,8 @@ const parts: Readonly<Record<string, () => string>> = {
       ['command', 'does'],
       names.map((name) => [code(`podpass ${name}`), commandRows[name].summary]),
     ),
-  annotations: () =>
-    table(
-      ['key under `podpass.dev/`', 'on', 'value', 'meaning', 'example'],
-      annotationRows.map((row) => [
-        code(row.named ? `${row.key}.<name>` : row.key),
-        row.on,
-        row.value,
-        row.meaning,
-        code(row.example),
-      ]),
-    ),
+  annotations: () => annotationsTable((key) => !key.startsWith(PROXY)),
+  proxy: () => annotationsTable((key) => key.startsWith(PROXY)),
   presets: () =>
     table(
       ['preset', 'key', 'on', 'value', 'meaning'],
@@ -100,6 +91,23 @@ const parts: Readonly<Record<string, () => string>> = {
       ]),
     ),
 };
+
+const PROXY: PlainKey = 'oauth2-proxy';
+
+function annotationsTable(isIn: (key: string) => boolean): string {
+  return table(
+    ['key under `podpass.dev/`', 'on', 'value', 'meaning', 'example'],
+    annotationRows
+      .filter(({ key }) => isIn(key))
+      .map((row) => [
+        code(row.named ? `${row.key}.<name>` : row.key),
+        row.on,
+        row.value,
+        row.meaning,
+        code(row.example),
+      ]),
+  );
+}
 
 function presetPrefix({ preset, kind }: PresetRow): string {
   if (preset === 'azure') return AZURE_PREFIX;

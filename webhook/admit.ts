@@ -3,6 +3,7 @@ import type { AdmissionRequest, AdmissionResponse } from './admission-review.ts'
 import type { MutationSettings } from './asked.ts';
 import { addedContainers, type DebugRequest, mutateDebugContainers } from './debug-containers.ts';
 import { isLeftAlone, type Mutation, mutatePod } from './mutate-pod.ts';
+import { asksForProxy, proxyWithoutAccount } from './oauth2-proxy/sidecar.ts';
 import { type Pod, readPod, serviceAccountNameOf } from './pod.ts';
 import { deniedReport, type PodReport, unknownAccountReport, unseenReport } from './pod-report.ts';
 import type { ServiceAccountSource } from './service-accounts.ts';
@@ -50,6 +51,8 @@ export async function admit(
     const admission = unchanged('the ServiceAccount was not found', [warning]);
     // Who debugs a Pod is told by the warning.
     if (debug !== undefined) return admission;
+    if (asksForProxy(pod.metadata?.annotations ?? {}, settings.annotationPrefix))
+      return denied([proxyWithoutAccount(object, `${namespace}/${name}`)], []);
     // Without it only the Pod itself can have asked.
     const { tokens, problems } = mutatePod(pod, object, undefined, settings);
     return tokens.length + problems.length === 0
@@ -68,27 +71,35 @@ export async function admit(
       : mutateDebugContainers(debug, object, serviceAccount, settings);
   const warnings = mutation.warnings.slice(0, MAX_WARNINGS).map(fitWarning);
   if (mutation.problems.length > 0) {
-    const message = describeAll(mutation.problems);
-    return {
-      response: { allowed: false, message, warnings },
-      result: 'denied',
-      reason: 'problems',
-      problems: mutation.problems,
-      ...(debug === undefined ? { report: deniedReport(mutation.problems) } : {}),
-    };
+    const { report, ...denial } = denied(mutation.problems, warnings);
+    return debug === undefined && report !== undefined ? { ...denial, report } : denial;
   }
   const report = mutation.unseen === 0 ? {} : { report: unseenReport(object, mutation.unseen, { namespace, name }) };
   if (mutation.patch.length === 0) return { ...unchanged('nothing to add', warnings), ...report };
-  if (mutation.tokens.length + mutation.presets.length === 0) {
+  const { protects } = mutation;
+  if (mutation.tokens.length + mutation.presets.length === 0 && protects === undefined) {
     const marked = unchanged('nothing to add but that it was asked', warnings);
     return { ...marked, response: { ...marked.response, patch: mutation.patch }, ...report };
   }
-  const tokens = JSON.stringify(audiencesOf(mutation));
+  const auditAnnotations = {
+    tokens: JSON.stringify(audiencesOf(mutation)),
+    ...(protects === undefined ? {} : { 'oauth2-proxy': JSON.stringify(protects) }),
+  };
   return {
-    response: { allowed: true, patch: mutation.patch, warnings, auditAnnotations: { tokens } },
+    response: { allowed: true, patch: mutation.patch, warnings, auditAnnotations },
     result: 'injected',
-    reason: 'tokens added',
+    reason: protects === undefined ? 'tokens added' : 'oauth2-proxy added',
     ...report,
+  };
+}
+
+function denied(problems: readonly Problem[], warnings: readonly string[]): Admission {
+  return {
+    response: { allowed: false, message: describeAll(problems), warnings },
+    result: 'denied',
+    reason: 'problems',
+    problems,
+    report: deniedReport(problems),
   };
 }
 

@@ -41,6 +41,8 @@ export interface Reading {
   readonly tokens: readonly Token[];
   /** The folder of the token files, and the annotation that chooses it, whether it is written or not. */
   readonly mountPath: { readonly path: string; readonly object: string; readonly key: string };
+  /** What counts, for those who read other keys. */
+  readonly effective: Effective;
   readonly problems: readonly Problem[];
   readonly warnings: readonly string[];
 }
@@ -80,7 +82,7 @@ export function readAnnotations(
   const declared = declaredTokens(effective);
   if (declared.size > MAX_TOKENS) {
     problems.push(tooManyTokens(pod, declared.size));
-    return { tokens: [], mountPath: mountPathAt, problems, warnings };
+    return { tokens: [], mountPath: mountPathAt, effective, problems, warnings };
   }
   const inheritedTokens =
     inherited === undefined
@@ -105,7 +107,7 @@ export function readAnnotations(
     for (const name of unseen) warnings.push(`${pod.object}: no container is left for the token ${quote(name)}`);
     if (declared.size === 0) warnings.push(...idleOptions(effective));
   }
-  return { tokens, mountPath: mountPathAt, problems, warnings };
+  return { tokens, mountPath: mountPathAt, effective, problems, warnings };
 }
 
 // ---- messages --------------------------------------------------------------------------------------------------------

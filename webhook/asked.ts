@@ -1,6 +1,8 @@
 import type { Problem } from '../src/fault.ts';
 import { type AnnotationSettings, readAnnotations, type Token } from './annotations.ts';
+import type { Effective } from './effective-annotations.ts';
 import { type Injection, tooManyAdditions, tooManyThings } from './injection.ts';
+import type { ProxySettings } from './oauth2-proxy/settings.ts';
 import { containerPlaces, isWindows, type Pod, thingsIn } from './pod.ts';
 import type { Account, Preset, PresetReading } from './presets/preset.ts';
 import { tokenInjection } from './token-injection.ts';
@@ -9,6 +11,8 @@ import { windowsFileNames } from './windows-file-names.ts';
 export interface MutationSettings extends AnnotationSettings {
   /** Those that are switched on. */
   readonly presets: readonly Preset[];
+  /** Absent where nobody said how oauth2-proxy is to run: a Pod that asks for it is refused. */
+  readonly oauth2Proxy?: ProxySettings;
 }
 
 /** Everything that annotations and labels ask for a Pod. With problems, the rest is not to be used. */
@@ -16,6 +20,8 @@ export interface Asked {
   /** Those that podpass' own annotations ask for, and what they want of the Pod. */
   readonly own: { readonly tokens: readonly Token[]; readonly injection?: Injection };
   readonly presets: readonly { readonly name: string; readonly audience: string; readonly injection: Injection }[];
+  /** The annotations that count; absent where they were not read to the end. */
+  readonly effective?: Effective;
   readonly problems: readonly Problem[];
   readonly warnings: readonly string[];
 }
@@ -50,6 +56,7 @@ export function readAsked(
   const presets = readPresets(pod, object, account, settings);
   return {
     own: injection === undefined ? { tokens } : { tokens, injection },
+    effective: reading.effective,
     presets: presets.flatMap(({ name, audience = '', injection: wanted }) =>
       wanted === undefined ? [] : [{ name, audience, injection: wanted }],
     ),
@@ -79,11 +86,12 @@ function readPresets(
   return presets.map((preset) => ({ name: preset.name, ...preset.read({ pod, object, account, reserved }) }));
 }
 
-/** True where the annotations ask for a token or a preset has something to give, whether a container sees it or not. */
+/** True where the annotations ask for a token or oauth2-proxy, or a preset has something to give, whether a container sees it or not. */
 function asksForSomething(pod: Pod, object: string, account: Account | undefined, settings: MutationSettings): boolean {
   const reading = readAnnotations({ object, annotations: pod.metadata?.annotations ?? {} }, account, [], settings);
   if (reading === undefined) return false;
   const asks = ({ injection, problems }: PresetReading) => injection !== undefined || problems.length > 0;
+  if (reading.effective.get('oauth2-proxy') !== undefined) return true;
   return reading.tokens.length + reading.problems.length > 0 || readPresets(pod, object, account, settings).some(asks);
 }
 

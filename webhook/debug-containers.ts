@@ -66,7 +66,7 @@ export function mutateDebugContainers(
   const seers = given(asked.own.injection).map(({ place }) => place.container.name);
   return {
     ...NOTHING,
-    patch: patchOf(pod, { ...plan, volumes: [], annotations: {}, labels: {} }),
+    patch: patchOf(pod, { ...plan, volumes: [], sidecars: [], annotations: {}, labels: {} }),
     tokens: asked.own.tokens.filter(({ containers }) => seers.some((name) => containers.has(name))),
     presets: asked.presets.flatMap(({ name, audience, injection }) =>
       given(injection).length > 0 ? [{ name, audience }] : [],

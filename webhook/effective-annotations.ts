@@ -2,6 +2,7 @@ import {
   type AnnotationKey,
   annotationKey,
   isList,
+  isOurs,
   type NamedKey,
   nearestAnnotation,
   type PlainKey,
@@ -48,7 +49,7 @@ export function writtenAnnotations(
     if (!key.startsWith(`${prefix}/`)) continue;
     const name = key.slice(prefix.length + 1);
     const parts = annotationKey(name);
-    if (parts === undefined || (parts.key === 'injected' && on !== 'Pod')) unknown.push(name);
+    if (parts === undefined || (isOurs(parts) && on !== 'Pod')) unknown.push(name);
     else entries.set(name, { on, object: from.object, key, parts, value: value.trim() });
   }
   const warnings = unknown.slice(0, MAX_UNKNOWN).map((name) => {

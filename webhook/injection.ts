@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Problem } from '../src/fault.ts';
+import type { AddOperation } from '../src/json-patch.ts';
 import type { ContainerPlace, Pod } from './pod.ts';
 
 /** A volume that podpass adds, as in the core/v1 API; `defaultMode` absent is the API server's 0644. */
@@ -7,6 +8,7 @@ export interface Volume {
   readonly name: string;
   readonly projected?: { readonly sources: readonly TokenSource[]; readonly defaultMode?: number };
   readonly downwardAPI?: { readonly items: readonly object[]; readonly defaultMode?: number };
+  readonly configMap?: { readonly name: string; readonly items: readonly object[]; readonly defaultMode?: number };
 }
 
 /** A ServiceAccountTokenProjection. */
@@ -51,8 +53,19 @@ export interface Injection {
   readonly labels?: Readonly<Record<string, string>>;
   /** The annotation that chooses where the volume is mounted; absent where a Pod has no choice. */
   readonly folder?: { readonly object: string; readonly key: string };
+  /** A whole container, and what of the others changes for it. */
+  readonly sidecar?: Sidecar;
   /** The mounts are the same in every container, so that one in a container that is left out does no harm. */
   readonly uniform: boolean;
+}
+
+export interface Sidecar {
+  readonly list: 'initContainers' | 'containers';
+  readonly container: object;
+  /** It is in the Pod already. */
+  readonly present: boolean;
+  /** Each gives a member that is there another value, as an addition does (RFC 6902 section 4.1). */
+  readonly changes: readonly AddOperation[];
 }
 
 /** A bound on the work: no Pod that the API server stores (1.5 MiB) has use for as many. */
@@ -131,7 +144,7 @@ export function isSameVolume(present: NonNullable<Pod['spec']['volumes']>[number
 /** The default is in kubernetes/pkg/apis/core/v1/defaults.go. */
 function withMode(volume: object): object {
   const copy: Record<string, unknown> = { ...volume };
-  for (const source of ['projected', 'downwardAPI']) {
+  for (const source of ['projected', 'downwardAPI', 'configMap']) {
     const content = copy[source];
     if (typeof content === 'object' && content !== null) copy[source] = { defaultMode: 0o644, ...content };
   }

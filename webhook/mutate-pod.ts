@@ -2,6 +2,7 @@ import type { Problem } from '../src/fault.ts';
 import { type AddOperation, setMembers } from '../src/json-patch.ts';
 import { isOptedOut, type Token } from './annotations.ts';
 import { injectionsOf, type MutationSettings, readAsked } from './asked.ts';
+import { readSidecar, type SidecarReading } from './oauth2-proxy/sidecar.ts';
 import { patchOf } from './patch.ts';
 import { planInjections } from './plan.ts';
 import { isMirror, type Pod } from './pod.ts';
@@ -17,6 +18,8 @@ export interface Mutation {
   readonly unseen: number;
   /** The presets that give something to at least one container, and the audiences of their tokens. */
   readonly presets: readonly { readonly name: string; readonly audience: string }[];
+  /** Whose tokens oauth2-proxy lets through to which port; absent where it is not there. */
+  readonly protects?: NonNullable<SidecarReading['protects']>;
   readonly problems: readonly Problem[];
   readonly warnings: readonly string[];
 }
@@ -44,19 +47,23 @@ export function mutatePod(
   const injected = `${settings.annotationPrefix}/injected`;
   const mark = waitsForAnswer(pod, settings) ? markOf(pod, injected) : [];
   if (asked === undefined) return { ...NOTHING, patch: mark };
-  const plan = planInjections(pod, object, injectionsOf(asked), injected);
-  const problems = [...asked.problems, ...plan.problems];
-  const warnings = [...asked.warnings, ...plan.warnings];
+  const sidecar = asked.effective && readSidecar(pod, object, asked.effective, settings);
+  const injections = [...injectionsOf(asked), ...(sidecar?.injection === undefined ? [] : [sidecar.injection])];
+  const plan = planInjections(pod, object, injections, injected);
+  const problems = [...asked.problems, ...(sidecar?.problems ?? []), ...plan.problems];
+  const warnings = [...asked.warnings, ...(sidecar?.warnings ?? []), ...plan.warnings];
   if (problems.length > 0) return { ...NOTHING, problems, warnings };
   const tokens = asked.own.tokens.filter(({ containers: seenBy }) => seenBy.size > 0);
   const presets = asked.presets.flatMap(({ name, audience, injection }) =>
     injection.containers.length > 0 ? [{ name, audience }] : [],
   );
+  const protects = sidecar?.protects;
   return {
-    patch: tokens.length + presets.length > 0 ? patchOf(pod, plan) : mark,
+    patch: tokens.length + presets.length > 0 || protects !== undefined ? patchOf(pod, plan) : mark,
     tokens,
     unseen: asked.own.tokens.length - tokens.length,
     presets,
+    ...(protects === undefined ? {} : { protects }),
     problems,
     warnings,
   };

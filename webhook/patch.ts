@@ -3,7 +3,8 @@ import type { InjectionPlan } from './plan.ts';
 import type { Pod } from './pod.ts';
 
 /**
- * The JSON Patch of a plan: additions only, empty where nothing is missing. Every path is checked against what the Pod
+ * The JSON Patch of a plan: additions only, empty where nothing is missing. An addition to a member that is there gives it
+ * another value, which is done for the port that an annotation names, and for nothing else. Every path is checked against what the Pod
  * has, as a patch that does not apply fails the Pod even under `failurePolicy: Ignore`
  * (apiserver/pkg/admission/plugin/webhook/mutating/dispatcher.go).
  */
@@ -15,6 +16,10 @@ export function patchOf(pod: Pod, plan: InjectionPlan): AddOperation[] {
       ...append(`${at}/env`, place.container.env ?? undefined, env),
       ...append(`${at}/volumeMounts`, place.container.volumeMounts ?? undefined, mounts),
     );
+  }
+  for (const { list, container, present, changes } of plan.sidecars) {
+    operations.push(...changes);
+    if (!present) operations.push(...append(pointer('spec', list), pod.spec[list] ?? undefined, [container]));
   }
   const { annotations, labels } = plan;
   const wanted = Object.entries({ labels, annotations }).filter(([, members]) => Object.keys(members).length > 0);

@@ -5,6 +5,7 @@ import {
   type EnvVar,
   type Injection,
   isTooMuch,
+  type Sidecar,
   sizeOf,
   tooManyAdditions,
   type Volume,
@@ -20,6 +21,8 @@ export interface InjectionPlan {
     readonly mounts: readonly VolumeMount[];
     readonly env: readonly EnvVar[];
   }[];
+  /** Whole containers, with what changes for them. */
+  readonly sidecars: readonly Sidecar[];
   /** By their whole keys; `injected` among them where it is not right already and something is injected. */
   readonly annotations: Readonly<Record<string, string>>;
   readonly labels: Readonly<Record<string, string>>;
@@ -30,6 +33,7 @@ export interface InjectionPlan {
 const NOTHING: InjectionPlan = {
   volumes: [],
   containers: [],
+  sidecars: [],
   annotations: {},
   labels: {},
   problems: [],
@@ -46,7 +50,7 @@ export function planInjections(
   injections: readonly Injection[],
   injectedKey: string,
 ): InjectionPlan {
-  const active = injections.filter(({ containers }) => containers.length > 0);
+  const active = injections.filter(({ containers, sidecar }) => containers.length > 0 || sidecar !== undefined);
   if (active.length === 0) return NOTHING;
   if (isTooMuch(sizeOf(active))) return { ...NOTHING, problems: [tooManyAdditions(object)] };
   const planned = planContainers(pod, containerPlaces(pod.spec), object, active);
@@ -58,6 +62,7 @@ export function planInjections(
   return {
     volumes: volumes.map(({ volume }) => volume).filter(({ name }) => !present.has(name)),
     containers: planned.containers,
+    sidecars: active.flatMap(({ sidecar }) => sidecar ?? []),
     annotations: { ...metadata.annotations, ...told },
     labels: metadata.labels,
     problems: [

@@ -20,6 +20,9 @@ export interface PodSpec {
   readonly serviceAccount?: string;
   readonly nodeSelector?: Readonly<Record<string, string>> | null;
   readonly os?: { readonly name?: string } | null;
+  readonly hostNetwork?: boolean | null;
+  readonly restartPolicy?: string | null;
+  readonly securityContext?: { readonly runAsUser?: number | null } | null;
   readonly volumes?: readonly Named[] | null;
   readonly initContainers?: readonly Container[] | null;
   readonly containers?: readonly Container[] | null;
@@ -34,7 +37,21 @@ export interface Container extends Named {
   readonly env?: readonly (Named & { readonly value?: string })[] | null;
   readonly volumeMounts?: readonly (Named & { readonly mountPath: string })[] | null;
   readonly volumeDevices?: readonly (Named & { readonly devicePath: string })[] | null;
+  readonly ports?: readonly ContainerPort[] | null;
+  readonly args?: readonly string[] | null;
+  readonly restartPolicy?: string | null;
 }
+
+export interface ContainerPort {
+  readonly name?: string | null;
+  readonly containerPort?: number | null;
+  readonly hostPort?: number | null;
+  /** TCP where it is absent. */
+  readonly protocol?: string | null;
+}
+
+/** The container that podpass adds itself. It sees no tokens, and no list of containers can name it. */
+export const PROXY_CONTAINER = 'podpass-oauth2-proxy';
 
 /** A container and where it stands in the Pod. */
 export interface ContainerPlace {
@@ -43,8 +60,17 @@ export interface ContainerPlace {
   readonly container: Container;
 }
 
-/** Init containers (native sidecars among them), containers and debug containers, in the Pod's order. */
+/** Init containers (native sidecars among them), containers and debug containers, in the Pod's order; not podpass' own. */
 export function containerPlaces(spec: PodSpec): ContainerPlace[] {
+  return allPlaces(spec).filter(({ container }) => container.name !== PROXY_CONTAINER);
+}
+
+/** The container that podpass has added, or one that has its name. */
+export function proxyPlace(spec: PodSpec): ContainerPlace | undefined {
+  return allPlaces(spec).find(({ container }) => container.name === PROXY_CONTAINER);
+}
+
+function allPlaces(spec: PodSpec): ContainerPlace[] {
   return (['initContainers', 'containers', 'ephemeralContainers'] as const).flatMap((list) =>
     (spec[list] ?? []).map((container, index) => ({ list, index, container })),
   );
@@ -54,8 +80,9 @@ export function containerPlaces(spec: PodSpec): ContainerPlace[] {
 export function thingsIn(spec: PodSpec): number {
   let things = spec.volumes?.length ?? 0;
   for (const containers of [spec.initContainers, spec.containers, spec.ephemeralContainers])
-    for (const { env, volumeMounts, volumeDevices } of containers ?? [])
-      things += 1 + (env?.length ?? 0) + (volumeMounts?.length ?? 0) + (volumeDevices?.length ?? 0);
+    for (const { env, volumeMounts, volumeDevices, ports } of containers ?? [])
+      things +=
+        1 + (env?.length ?? 0) + (volumeMounts?.length ?? 0) + (volumeDevices?.length ?? 0) + (ports?.length ?? 0);
   return things;
 }
 
@@ -81,6 +108,10 @@ const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
 const string: Check = (value) => (typeof value === 'string' ? undefined : ' must be a string');
+
+const number: Check = (value) => (typeof value === 'number' ? undefined : ' must be a number');
+
+const boolean: Check = (value) => (typeof value === 'boolean' ? undefined : ' must be true or false');
 
 const optional =
   (check: Check): Check =>
@@ -125,6 +156,18 @@ const containers = optional(
       env: optional(list(record({ name: string, value: optional(string) }))),
       volumeMounts: optional(list(record({ name: string, mountPath: string }))),
       volumeDevices: optional(list(record({ name: string, devicePath: string }))),
+      ports: optional(
+        list(
+          record({
+            name: optional(string),
+            containerPort: optional(number),
+            hostPort: optional(number),
+            protocol: optional(string),
+          }),
+        ),
+      ),
+      args: optional(list(string)),
+      restartPolicy: optional(string),
     }),
   ),
 );
@@ -144,6 +187,9 @@ const podShape = record({
     serviceAccount: optional(string),
     nodeSelector: optional(strings),
     os: optional(record({ name: optional(string) })),
+    hostNetwork: optional(boolean),
+    restartPolicy: optional(string),
+    securityContext: optional(record({ runAsUser: optional(number) })),
     volumes: optional(list(record({ name: string }))),
     initContainers: containers,
     containers,

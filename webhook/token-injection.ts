@@ -15,7 +15,7 @@ import { containerPlaces, isWindows, type Pod } from './pod.ts';
 export const TOKENS_VOLUME = 'podpass-tokens';
 
 /** What podpass' own annotations ask for; `undefined` where it is more than a Pod can hold. */
-export function tokenInjection(pod: Pod, reading: Reading): Injection | undefined {
+export function tokenInjection(pod: Pod, reading: Pick<Reading, 'tokens' | 'mountPath'>): Injection | undefined {
   const {
     tokens,
     mountPath: { path, object, key },

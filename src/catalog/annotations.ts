@@ -9,7 +9,7 @@ export interface AnnotationRow {
   readonly key: string;
   /** `<key>.<name>`: an option of the one token called `<name>`. */
   readonly named: boolean;
-  /** Where it may be written; `podpass` itself writes `injected`. */
+  /** Where it may be written; `podpass` itself writes the last ones. */
   readonly on: 'Pod, ServiceAccount' | 'Pod, by podpass';
   readonly value: string;
   /** The value is a list; one without items counts as empty. */
@@ -109,10 +109,130 @@ export const annotationRows = [
     key: 'injected',
     named: false,
     on: 'Pod, by podpass',
-    value: 'a list of tokens and presets',
+    value: 'a list of tokens, presets and `oauth2-proxy`',
     meaning:
-      'written by podpass: the tokens that the Pod got, and the presets that gave it something; empty on a Pod that has to wait for podpass by a label, and gets nothing',
+      'written by podpass: the tokens that the Pod got, the presets that gave it something, and `oauth2-proxy` where it was added; empty on a Pod that has to wait for podpass by a label, and gets nothing',
     example: 'api,vault,aws',
+  },
+  {
+    key: 'oauth2-proxy',
+    named: false,
+    on: onBoth,
+    value: 'a port of a container: its name or its number',
+    meaning:
+      'oauth2-proxy runs beside the containers and lets callers through to this port; a name is taken over, for a number Services have to change',
+    example: 'http',
+  },
+  {
+    key: 'oauth2-proxy-audiences',
+    named: false,
+    on: onBoth,
+    value: 'a list of audiences',
+    list: true,
+    meaning: 'the token of a caller must have one of them (required)',
+    example: 'https://shop.example.com',
+  },
+  {
+    key: 'oauth2-proxy-callers',
+    named: false,
+    on: onBoth,
+    value: 'a list of `system:serviceaccount:<namespace>:<name>`, or `*`',
+    list: true,
+    meaning: 'only these ServiceAccounts come in; `*` is every one of the cluster (required, or the next one)',
+    example: 'system:serviceaccount:billing:worker',
+  },
+  {
+    key: 'oauth2-proxy-callers-config-map',
+    named: false,
+    on: onBoth,
+    value: 'the name of a ConfigMap',
+    meaning:
+      'its key `callers` has one caller in each line, and e-mail addresses where people log in; a change counts within minutes',
+    example: 'shop-callers',
+  },
+  {
+    key: 'oauth2-proxy-skip-paths',
+    named: false,
+    on: onBoth,
+    value: 'a list of whole paths',
+    list: true,
+    meaning: 'anyone may GET them; no patterns',
+    example: '/healthz, /version',
+  },
+  {
+    key: 'oauth2-proxy-port',
+    named: false,
+    on: onBoth,
+    value: 'a port from 1 to 65535',
+    meaning: 'where oauth2-proxy listens; without it 4180',
+    example: '8180',
+  },
+  {
+    key: 'oauth2-proxy-ca-config-map',
+    named: false,
+    on: onBoth,
+    value: 'the name of a ConfigMap',
+    meaning: 'its key `ca.crt` has the CA of the issuer; else `--oauth2-proxy-ca-config-map`',
+    example: 'issuer-ca',
+  },
+  {
+    key: 'oauth2-proxy-image',
+    named: false,
+    on: onBoth,
+    value: 'an image with a version as its tag',
+    meaning: 'else `--oauth2-proxy-image`; nothing older than v7.15.3',
+    example: 'registry.example.com/oauth2-proxy:v7.15.3',
+  },
+  {
+    key: 'oauth2-proxy-resources',
+    named: false,
+    on: onBoth,
+    value: 'a list of `requests.cpu=…`, `limits.memory=…` and so on',
+    list: true,
+    meaning: 'without it `requests.cpu=10m, requests.memory=32Mi, limits.memory=128Mi`',
+    example: 'requests.cpu=50m, limits.cpu=1',
+  },
+  {
+    key: 'oauth2-proxy-sso',
+    named: false,
+    on: onBoth,
+    value: 'the name of a Secret',
+    meaning:
+      'people log in, too; it has the keys `client-id`, `client-secret` and `cookie-secret` (16, 24 or 32 bytes)',
+    example: 'shop-sso',
+  },
+  {
+    key: 'oauth2-proxy-sso-issuer',
+    named: false,
+    on: onBoth,
+    value: 'an https URL',
+    meaning: 'where people log in (required with the Secret)',
+    example: 'https://login.example.com/realms/staff',
+  },
+  {
+    key: 'oauth2-proxy-sso-redirect-url',
+    named: false,
+    on: onBoth,
+    value: 'an https URL',
+    meaning: 'where people come back from it, as it is registered there (required with the Secret)',
+    example: 'https://shop.example.com/oauth2/callback',
+  },
+  {
+    key: 'oauth2-proxy-sso-email-domains',
+    named: false,
+    on: onBoth,
+    value: 'a list of domains',
+    list: true,
+    meaning: 'people with an e-mail address of these come in (required with a list of callers)',
+    example: 'example.com',
+  },
+  {
+    key: 'oauth2-proxy-allowed',
+    named: false,
+    on: 'Pod, by podpass',
+    value: 'one caller in each line',
+    meaning: 'written by podpass: the list of callers as oauth2-proxy reads it, from a file that follows it',
+    example: 'system:serviceaccount:billing:worker',
   },
 ] as const satisfies readonly AnnotationRow[];
 
@@ -142,6 +262,11 @@ export function annotationKey(written: string): AnnotationKey | undefined {
 export function isList({ key, name }: AnnotationKey): boolean {
   const rows: readonly AnnotationRow[] = annotationRows;
   return rows.some((row) => row.key === key && row.named === (name !== undefined) && row.list === true);
+}
+
+/** True where podpass writes it, so that it means nothing on a ServiceAccount. */
+export function isOurs({ key }: AnnotationKey): boolean {
+  return annotationRows.some((row) => row.key === key && row.on !== onBoth);
 }
 
 /** The known key that is least unlike an unknown one, with the token's name kept: `expiry.api` → `expiration.api`. */

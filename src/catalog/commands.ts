@@ -29,6 +29,7 @@ const admission = [
   ...(['awsContainerCredentialsMountPath', 'awsContainerCredentialsFullUri'] as const),
   ...(['azureTenantId', 'azureAuthorityHost', 'azureTokenAudience', 'azureTokenExpiration'] as const),
   ...(['gcpAnnotationPrefix', 'gcpTokenAudience', 'gcpTokenExpiration', 'gcpDefaultRegion'] as const),
+  ...(['oauth2ProxyIssuer', 'oauth2ProxyCaConfigMap', 'oauth2ProxyImage', 'oauth2ProxyMode'] as const),
 ] as const;
 /** What `--tls-mode managed` goes by. */
 const managedTls = [

@@ -1,5 +1,6 @@
 import type { Codec } from '../codec.ts';
 import * as codec from '../codec.ts';
+import { DEFAULT_IMAGE, oauth2ProxyImage } from '../oauth2-proxy/rules.ts';
 import { presetNames } from './presets.ts';
 import { targetNames } from './targets.ts';
 
@@ -220,6 +221,20 @@ export const settingRows = {
   gcpDefaultRegion: row(codec.text, {
     help: 'the value of CLOUDSDK_COMPUTE_REGION; without it, it is empty',
     replaces: '-gcp-default-region',
+  }),
+  oauth2ProxyIssuer: row(codec.issuerUrl, {
+    help: "the issuer of callers' tokens, for oauth2-proxy; without it the cluster's own",
+  }),
+  oauth2ProxyCaConfigMap: row(codec.objectName, {
+    help: "the ConfigMap in each Pod's namespace whose ca.crt is the CA of the issuer, for oauth2-proxy; without it what its image trusts",
+  }),
+  oauth2ProxyImage: row(oauth2ProxyImage, {
+    help: 'the image of oauth2-proxy',
+    default: DEFAULT_IMAGE,
+  }),
+  oauth2ProxyMode: row(codec.choice('auto', 'native', 'container'), {
+    help: 'how oauth2-proxy runs: as a native sidecar, as a container, or as what the cluster can',
+    default: 'auto',
   }),
   shutdownDelay: row(codec.duration(0, 25), {
     help: 'how long requests are still served after SIGTERM',

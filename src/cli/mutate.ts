@@ -1,6 +1,9 @@
 import { readFileSync } from 'node:fs';
 import type { MutationSettings } from '../../webhook/asked.ts';
-import { mutatePod } from '../../webhook/mutate-pod.ts';
+import { isLeftAlone, mutatePod } from '../../webhook/mutate-pod.ts';
+import { findClusterFacts } from '../../webhook/oauth2-proxy/cluster-facts.ts';
+import { proxySettings } from '../../webhook/oauth2-proxy/settings.ts';
+import { asksForProxy, proxyWithoutAccount } from '../../webhook/oauth2-proxy/sidecar.ts';
 import { type Pod, readPod, serviceAccountNameOf } from '../../webhook/pod.ts';
 import type { Account } from '../../webhook/presets/preset.ts';
 import { presetsOf } from '../../webhook/presets/registry.ts';
@@ -43,11 +46,12 @@ export async function runMutate(settings: CommandSettings<'mutate'>, terminal: T
     settings.kubeconfig === undefined ? undefined : await connect(settings, settings.kubeconfig, terminal);
   try {
     const reservedAudiences = new Set([...settings.reservedAudiences, ...(cluster?.reservedAudiences ?? [])]);
+    const oauth2Proxy = proxySettings(settings, cluster?.facts);
     const find = serviceAccountsOf(file, cluster?.find);
     const results: Result[] = [];
     const problems: Problem[] = [];
     for (const object of file.objects) {
-      const result = await mutate(object, find, { ...settings, reservedAudiences, presets }, terminal);
+      const result = await mutate(object, find, { ...settings, reservedAudiences, presets, oauth2Proxy }, terminal);
       problems.push(...result.problems);
       results.push(result);
     }
@@ -78,7 +82,7 @@ async function mutate(
   terminal: Terminal,
 ) {
   const { kind, group, namespace, name } = object;
-  const nothing = { object, patch: [], problems: [] };
+  const nothing: Result & { readonly problems: readonly Problem[] } = { object, patch: [], problems: [] };
   const template = TEMPLATES[`${group}/${kind}`];
   if (template === undefined) return nothing;
   const label = `${kind} ${namespace}/${name}`;
@@ -86,6 +90,11 @@ async function mutate(
   const accountName = serviceAccountNameOf(pod.spec);
   const serviceAccount = await find(namespace, accountName);
   if (serviceAccount === undefined) {
+    if (
+      !isLeftAlone(pod, settings.annotationPrefix) &&
+      asksForProxy(pod.metadata?.annotations ?? {}, settings.annotationPrefix)
+    )
+      return { ...nothing, problems: [proxyWithoutAccount(label, `${namespace}/${accountName}`)] };
     terminal.err(
       `warning: ${label}: ServiceAccount ${namespace}/${accountName} was not found; the webhook would add nothing\n`,
     );
@@ -154,7 +163,8 @@ async function connect(settings: CommandSettings<'mutate'>, kubeconfig: string, 
   };
   const { found, complete } = await findReservedAudiences(client, silentLog);
   if (!complete) terminal.err("warning: the API server's own audiences could not all be found\n");
-  return { find, reservedAudiences: found, close: () => client.close() };
+  const facts = await findClusterFacts(client.get, silentLog);
+  return { find, reservedAudiences: found, facts, close: () => client.close() };
 }
 
 // ---- output ----------------------------------------------------------------------------------------------------------

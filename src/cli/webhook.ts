@@ -1,4 +1,6 @@
 import { hostname } from 'node:os';
+import { followClusterFacts } from '../../webhook/oauth2-proxy/cluster-facts.ts';
+import { proxySettings } from '../../webhook/oauth2-proxy/settings.ts';
 import { presetsOf } from '../../webhook/presets/registry.ts';
 import { followReservedAudiences } from '../../webhook/reserved-audiences.ts';
 import { startWebhook } from '../../webhook/server.ts';
@@ -53,10 +55,12 @@ export async function runWebhook(settings: CommandSettings<'webhook'>, terminal:
     count: (result) => metrics.count('podpass_events_total', { result }),
     log,
   });
+  const facts = followClusterFacts(client.get, log);
   let reserved: ReadonlySet<string> = new Set(settings.reservedAudiences);
   const webhook = await startWebhook({
     settings: { ...settings, presets },
     reservedAudiences: () => reserved,
+    oauth2Proxy: () => proxySettings(settings, facts.now()),
     serviceAccounts,
     synced: () => serviceAccounts.hasSynced,
     events,
@@ -79,6 +83,7 @@ export async function runWebhook(settings: CommandSettings<'webhook'>, terminal:
 
   await shutDown(webhook, await signal, settings.shutdownDelay, log);
   search.stop();
+  facts.stop();
   const told = events.stop();
   identities.stop();
   followed?.stop();

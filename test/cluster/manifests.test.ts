@@ -291,6 +291,18 @@ describeCluster('the installation, on a real API server', () => {
       }
     });
 
+    it('a Pod that asks for oauth2-proxy is refused, as its port would be open', async () => {
+      const key = 'podpass.dev/oauth2-proxy';
+      await until('its policy', async () => (await create({ annotations: { [key]: 'http' } })).status === 403);
+      const { body } = await create({ annotations: { [key]: '8080' } });
+      expect(body.message).toContain("ValidatingAdmissionPolicy 'podpass-oauth2-proxy'");
+      expect(body.message).toContain('ask for oauth2-proxy, and it has none');
+      const proxy = { name: 'podpass-oauth2-proxy', image: 'proxy:1' };
+      expectCreated(await create({ annotations: { [key]: 'http' }, spec: { initContainers: [proxy] } }));
+      expectCreated(await create({ annotations: { [key]: ' ' } }));
+      expectCreated(await create({ annotations: { [key]: 'http', 'podpass.dev/inject': 'false' } }));
+    });
+
     it('a Pod with the label waits, whatever it asks for', async () => {
       expectWebhook(await create({ labels: label }));
       expectWebhook(await create({ labels: label, annotations: asks }));

@@ -731,7 +731,134 @@ const many: readonly Case[] = [
   ),
 ];
 
-export const cases: readonly Case[] = [...paths, ...names, ...texts, ...json, ...many];
+// ---- oauth2-proxy ----------------------------------------------------------------------------------------------------
+
+/** A Pod that asks for oauth2-proxy in a good way, but for these. */
+const proxied = (options: Annotations, spec: object = {}) =>
+  annotated(
+    own({
+      'oauth2-proxy': 'http',
+      'oauth2-proxy-audiences': 'shop',
+      'oauth2-proxy-callers': 'system:serviceaccount:shop:a',
+      ...options,
+    }),
+    { containers: [{ ...web, ports: [{ name: 'http', containerPort: 8080 }] }], ...spec },
+  );
+
+const refusedProxy = (name: string, tries: string, options: Annotations, denied: string[], spec?: object): Case => ({
+  name: `oauth2-proxy: ${name}`,
+  tries,
+  pod: proxied(options, spec),
+  expect: { denied },
+});
+
+const proxies: Case[] = [
+  refusedProxy(
+    'everybody in a second line',
+    'to let everybody in behind the eyes of a reviewer',
+    { 'oauth2-proxy-callers': `system:serviceaccount:shop:a${' '.repeat(500)}\n*` },
+    ['has "*" and names'],
+  ),
+  refusedProxy(
+    'a comment, quotes and a person in the list',
+    'to have the file of callers read in another way',
+    { 'oauth2-proxy-callers': '#x,"system:serviceaccount:shop:b",a@example.com' },
+    ['"#x" is no ServiceAccount', '"a@example.com" is no ServiceAccount'],
+  ),
+  refusedProxy('a pattern as a path', 'to open everything', { 'oauth2-proxy-skip-paths': '.*,/|.*,/a(b)*' }, [
+    '".*" does not begin',
+    '"/|.*" has other characters',
+    '"/a(b)*" has other characters',
+  ]),
+  refusedProxy(
+    'a path with another way in it',
+    'to open another path',
+    { 'oauth2-proxy-skip-paths': '/a/%2e%2e/b,/a/../b' },
+    ['"/a/%2e%2e/b" has other characters', '"/a/../b" has empty parts'],
+  ),
+  refusedProxy(
+    'a method beside the path',
+    'to open what is written',
+    { 'oauth2-proxy-skip-paths': 'POST=/orders,!=/x' },
+    ['"POST=/orders" does not begin', '"!=/x" does not begin'],
+  ),
+  refusedProxy(
+    'an old image',
+    'to run a version with known holes',
+    { 'oauth2-proxy-image': 'quay.io/oauth2-proxy/oauth2-proxy:v7.15.2' },
+    ['is too old'],
+  ),
+  refusedProxy(
+    'an image that says nothing of its version',
+    'the same, unseen',
+    { 'oauth2-proxy-image': `quay.io/oauth2-proxy/oauth2-proxy@sha256:${'a'.repeat(64)}` },
+    ['has no tag'],
+  ),
+  refusedProxy(
+    'all domains',
+    'to let every ServiceAccount in as a person',
+    {
+      'oauth2-proxy-sso': 's',
+      'oauth2-proxy-sso-issuer': 'https://login.example.com',
+      'oauth2-proxy-sso-redirect-url': 'https://shop.example.com/oauth2/callback',
+      'oauth2-proxy-sso-email-domains': '*',
+    },
+    ['would let every ServiceAccount in'],
+  ),
+  refusedProxy(
+    'a login without TLS, with a password',
+    'to have tokens of people forged on the way',
+    {
+      'oauth2-proxy-sso': 's',
+      'oauth2-proxy-sso-issuer': 'http://a:b@login.example.com',
+      'oauth2-proxy-sso-redirect-url': 'https://shop.example.com/oauth2/callback',
+      'oauth2-proxy-sso-email-domains': 'example.com',
+    },
+    ['has a user in it'],
+  ),
+  refusedProxy(
+    'a container of its name that lets everybody in',
+    'to be taken for protected',
+    {},
+    ['podpass-oauth2-proxy', 'other arguments'],
+    {
+      initContainers: [
+        {
+          name: 'podpass-oauth2-proxy',
+          image: 'proxy:1',
+          restartPolicy: 'Always',
+          args: ['--email-domain=*', '--skip-auth-regex=.*'],
+        },
+      ],
+    },
+  ),
+  refusedProxy(
+    'callers in its place',
+    'to have other callers read than those that are written',
+    { 'oauth2-proxy-allowed': 'system:serviceaccount:evil:evil' },
+    ['podpass.dev/oauth2-proxy-allowed'],
+  ),
+  refusedProxy('a volume in its place', 'the same', {}, ['podpass-oauth2-proxy-callers'], {
+    volumes: [{ name: 'podpass-oauth2-proxy-callers', emptyDir: {} }],
+  }),
+  refusedProxy(
+    'names that every object has',
+    'to find members that nobody wrote',
+    {
+      'oauth2-proxy': '__proto__',
+      'oauth2-proxy-resources': '__proto__.cpu=1,limits.constructor=1,toString',
+    },
+    ['"__proto__" is the name of no port', '"limits.constructor=1" is no such item'],
+  ),
+  refusedProxy(
+    '20,000 callers',
+    'to make the webhook work for minutes',
+    { 'oauth2-proxy-callers': Array.from({ length: 20_000 }, (_, i) => `a${i}`).join(',') },
+    ['has 20000 callers'],
+  ),
+];
+
+export const cases: readonly Case[] = [...paths, ...names, ...texts, ...json, ...many, ...proxies];
 
 // ---- what a Pod got --------------------------------------------------------------------------------------------------
 

@@ -13,7 +13,8 @@ import { type Case, cases, gains } from './cases.ts';
 const LONGEST_DELAY_MS = 10_000;
 const MOST_MEMORY = 2 * 1024 ** 3;
 
-const { reservedAudiences, ...settings } = mutationSettings({
+const { reservedAudiences, oauth2Proxy, ...settings } = mutationSettings({
+  oauth2ProxyIssuer: 'https://issuer.example.com',
   presets: 'aws,azure,gcp',
   azureTenantId: 'tenant',
   reservedAudiences: 'apiserver',
@@ -36,6 +37,7 @@ beforeAll(async () => {
     log: { debug: note, info: note, warn: note, error: note },
     settings,
     reservedAudiences: () => reservedAudiences,
+    ...(oauth2Proxy === undefined ? {} : { oauth2Proxy: () => oauth2Proxy }),
     serviceAccounts: {
       get: async (namespace, name) => ({
         found: true,

@@ -63,7 +63,7 @@ const annotation = fc.oneof(
   {
     weight: 20,
     arbitrary: fc
-      .constantFrom(...annotationRows)
+      .constantFrom(...annotationRows.filter(({ key }) => !key.startsWith('oauth2-proxy')))
       .chain(({ key, named }) =>
         fc.tuple(
           named ? oneOf(...TOKENS).map((name) => `podpass.dev/${key}.${name}`) : fc.constant(`podpass.dev/${key}`),

@@ -31,11 +31,16 @@ describe('annotations', () => {
     'skip-containers',
     'mount-path',
     'inject',
+    ...['oauth2-proxy', 'oauth2-proxy-audiences', 'oauth2-proxy-callers', 'oauth2-proxy-callers-config-map'],
+    ...['oauth2-proxy-skip-paths', 'oauth2-proxy-port', 'oauth2-proxy-ca-config-map', 'oauth2-proxy-image'],
+    ...['oauth2-proxy-resources', 'oauth2-proxy-sso', 'oauth2-proxy-sso-issuer', 'oauth2-proxy-sso-redirect-url'],
+    'oauth2-proxy-sso-email-domains',
   ];
+  const OURS = ['injected', 'oauth2-proxy-allowed'];
   const nameOf = ({ key, named }: { key: string; named: boolean }) => (named ? `${key}.<name>` : key);
 
-  test('the rows are the documented keys, and the one that podpass writes', () => {
-    expect(annotationRows.map(nameOf).sort()).toEqual([...NAMES, 'injected'].sort());
+  test('the rows are the documented keys, and the ones that podpass writes', () => {
+    expect(annotationRows.map(nameOf).sort()).toEqual([...NAMES, ...OURS].sort());
   });
 
   test.each(annotationRows.map((row) => [nameOf(row), row] as const))('%s is read', (_, { key, named, example }) => {
@@ -57,17 +62,21 @@ describe('annotations', () => {
         ['app', 'web', 'migrate', 'log-shipper'],
         others,
       );
-      return (
-        reading && {
-          ...reading,
-          tokens: reading.tokens.map((token) => ({ ...token, containers: [...token.containers] })),
-        }
-      );
+      if (reading === undefined) return undefined;
+      const { effective, ...rest } = reading;
+      return {
+        ...rest,
+        tokens: reading.tokens.map((token) => ({ ...token, containers: [...token.containers] })),
+        // Read by others, from what counts.
+        proxy: NAMES.filter((name) => name.startsWith('oauth2-proxy')).map(
+          (name) => effective.get(name as 'oauth2-proxy')?.value,
+        ),
+      };
     };
     const reading = read({ [written]: example });
     expect(reading?.problems ?? []).toEqual([]);
     expect(reading?.warnings ?? []).toEqual([]);
-    if (key === 'injected') expect(reading).toEqual(read({}));
+    if (OURS.includes(key)) expect(reading).toEqual(read({}));
     else expect(reading).not.toEqual(read({}));
   });
 
@@ -140,6 +149,8 @@ describe('settings', () => {
         '/srv/x',
         'podpass.example',
         'podpass:1.2.3',
+        'oauth2-proxy:v7.15.3',
+        'auto',
         '2026-01-31T18:00:00Z',
         'info',
         'shop/web',

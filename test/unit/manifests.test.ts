@@ -234,9 +234,10 @@ describe.each(['managed', 'cert-manager'] as const)('manifests with a certificat
     );
   });
 
-  test('the policy reads the Pod alone, so that its cost does not grow with the ServiceAccounts', () => {
+  test('the policies read the Pod alone, so that their cost does not grow with the ServiceAccounts', () => {
     const policies = objects.filter(({ kind }) => kind.startsWith('ValidatingAdmissionPolicy'));
-    expect(policies).toHaveLength(2);
+    // Each with its binding: for tokens, and for oauth2-proxy.
+    expect(policies).toHaveLength(4);
     for (const policy of policies) expect(JSON.stringify(policy)).not.toMatch(/param/);
   });
 
@@ -270,16 +271,21 @@ describe.each(['managed', 'cert-manager'] as const)('manifests with a certificat
     expect(lookup).toBeLessThan(TRY_SECONDS);
   });
 
-  test('the registration and the policy mean the same by a Pod that asks', () => {
+  test('the registration and the policies mean the same by a Pod that asks', () => {
     const [configuration] = ofKind(objects, 'MutatingWebhookConfiguration');
-    const [policy] = ofKind(objects, 'ValidatingAdmissionPolicy');
-    const { matchConditions } = specOf<{ matchConditions: { name: string; expression: string }[] }>(policy);
-    const asks = matchConditions.find(({ name }) => name === 'asks-for-tokens')?.expression ?? 'nothing';
-    const { webhooks } = configuration as unknown as { webhooks: Entry[] };
-    const with_ = webhooks.filter(({ matchConditions: own }) =>
-      own.some(({ expression }) => expression.endsWith(asks)),
+    const asks = ofKind(objects, 'ValidatingAdmissionPolicy').flatMap((policy) =>
+      specOf<{ matchConditions: { name: string; expression: string }[] }>(policy)
+        .matchConditions.filter(({ name }) => name.startsWith('asks-for-'))
+        .map(({ expression }) => expression),
     );
-    expect(with_.map(({ name }) => name)).toEqual(['again.podpass.dev', 'annotated.podpass.dev']);
+    expect(asks).toHaveLength(2);
+    const { webhooks } = configuration as unknown as { webhooks: Entry[] };
+    for (const each of asks) {
+      const with_ = webhooks.filter(({ matchConditions: own }) =>
+        own.some(({ expression }) => expression.includes(each)),
+      );
+      expect(with_.map(({ name }) => name)).toEqual(['again.podpass.dev', 'annotated.podpass.dev']);
+    }
   });
 });
 

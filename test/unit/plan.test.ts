@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Reading, Token } from '../../webhook/annotations.ts';
+import type { Token } from '../../webhook/annotations.ts';
 import { planInjections } from '../../webhook/plan.ts';
 import type { Container, Pod, PodSpec } from '../../webhook/pod.ts';
 import { tokenInjection } from '../../webhook/token-injection.ts';
@@ -23,8 +23,7 @@ const podOf = (containers: Container[], spec: Partial<PodSpec> = {}, annotations
 
 function plan(pod: Pod, tokens: Token[], path = FOLDER) {
   const mountPath = { path, object: 'Pod shop/web', key: 'podpass.dev/mount-path' };
-  const reading: Reading = { tokens, mountPath, problems: [], warnings: [] };
-  const injection = tokenInjection(pod, reading);
+  const injection = tokenInjection(pod, { tokens, mountPath });
   if (injection === undefined) throw new RangeError('too many tokens for a test');
   return planInjections(pod, 'Pod shop/web', [injection], INJECTED);
 }
@@ -43,6 +42,7 @@ test('a Pod without tokens gets nothing', () => {
   expect(plan(podOf([container('web')]), [])).toEqual({
     volumes: [],
     containers: [],
+    sidecars: [],
     annotations: {},
     labels: {},
     problems: [],
@@ -171,6 +171,7 @@ describe('mounts', () => {
     expect(plan(pod, tokens)).toEqual({
       volumes: [],
       containers: [],
+      sidecars: [],
       annotations: {},
       labels: {},
       problems: [],

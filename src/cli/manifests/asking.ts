@@ -19,3 +19,6 @@ const all = 'object.metadata.annotations';
 export const ASKS = `has(${all}) && ${all}.exists(k,
   k == '${key('audiences')}' && ${hasItem(`${all}[k]`)} ||
   k.startsWith('${family('audience')}') && ${hasText(`${all}[k]`)})`;
+
+/** A Pod that asks for oauth2-proxy by its own annotation. */
+export const ASKS_FOR_PROXY = `has(${all}) && '${key('oauth2-proxy')}' in ${all} && ${hasText(`${all}['${key('oauth2-proxy')}']`)}`;

@@ -1,3 +1,4 @@
+import { PROXY_CONTAINER } from '../../../webhook/pod.ts';
 import { TOKENS_VOLUME } from '../../../webhook/token-injection.ts';
 import type { PlainKey } from '../../catalog/annotations.ts';
 import { NOT_MIRROR, NOT_OPTED_OUT, podCreation, selectedNamespaces } from './admission.ts';
@@ -10,7 +11,8 @@ const ofPod = (plain: PlainKey) => `variables.pod[?'${key(plain)}'].orValue('')`
 
 const variables = {
   pod: 'object.metadata.annotations',
-  containers: 'object.spec.containers.map(c, c.name) + object.spec.?initContainers.orValue([]).map(c, c.name)',
+  // oauth2-proxy never sees tokens.
+  containers: `(object.spec.containers.map(c, c.name) + object.spec.?initContainers.orValue([]).map(c, c.name)).filter(c, c != '${PROXY_CONTAINER}')`,
   skipped: ofPod('skip-containers'),
   only: ofPod('containers'),
   onlyForOneToken: `variables.pod.map(k, k.startsWith('${family('containers')}'), variables.pod[k]).filter(l, ${hasItem('l')})`,

@@ -60,6 +60,8 @@ export const names = {
   publishing: 'podpass-discovery-publishing',
   /** The MutatingWebhookConfiguration, and the policy that looks at what it left. */
   registration: 'podpass',
+  /** The policy that looks whether oauth2-proxy is there. */
+  proxyPolicy: 'podpass-oauth2-proxy',
   certificate: 'podpass-webhook',
   certificateAuthority: 'podpass-webhook-ca',
   selfSigned: 'podpass-webhook-self-signed',

@@ -10,7 +10,7 @@ import {
   podCreation,
   selectedNamespaces,
 } from './admission.ts';
-import { ASKS } from './asking.ts';
+import { ASKS, ASKS_FOR_PROXY } from './asking.ts';
 import { type Installation, type KubeObject, metadataOf, names } from './object.ts';
 
 /** The Pods of this label wait for the webhook: their owner would rather have no Pod than one without its tokens. */
@@ -64,6 +64,7 @@ export function registration(installation: Installation): KubeObject {
   const always = [NOT_MIRROR, NOT_OPTED_OUT];
   const { a, b } = names.halves;
   const labels = [OPT_IN, ...(presets.includes('azure') ? [AZURE_LABEL] : [])];
+  const asks = `${ASKS} || ${ASKS_FOR_PROXY}`;
   const waits = labels.map(isTrue).join(' || ');
   const onlyFor = (name: string, expression: string) => ({
     matchConditions: [...always, NOT_INJECTED, { name, expression }],
@@ -81,8 +82,8 @@ export function registration(installation: Installation): KubeObject {
     },
     webhooks: [
       entry('all', names.webhook, 'Ignore', { matchConditions: always }),
-      entry('again', a, 'Ignore', onlyFor('waits-or-asks', `${waits} || ${ASKS}`)),
-      entry('annotated', b, 'Ignore', onlyFor('asks-and-does-not-wait', `!(${waits}) && ${ASKS}`)),
+      entry('again', a, 'Ignore', onlyFor('waits-or-asks', `${waits} || ${asks}`)),
+      entry('annotated', b, 'Ignore', onlyFor('asks-and-does-not-wait', `!(${waits}) && (${asks})`)),
       entry('labelled', b, 'Fail', withLabel(OPT_IN)),
       ...(presets.includes('azure') ? [entry('azure', b, 'Fail', withLabel(AZURE_LABEL))] : []),
       ...(ephemeralContainers

@@ -4,6 +4,7 @@ import { USER, type Workload, workload } from './deployment.ts';
 import { finalStatePolicy } from './final-state-policy.ts';
 import { networkPolicy } from './network-policy.ts';
 import { type Installation, type KubeObject, metadataOf, names } from './object.ts';
+import { proxyPolicy } from './proxy-policy.ts';
 import { registration } from './registration.ts';
 import { webhookRights } from './rights.ts';
 
@@ -16,7 +17,7 @@ export function webhookFiles(installation: Installation): Readonly<Record<string
     'certificate.yaml': installation.tls === 'managed' ? [emptySecret(installation)] : certificate(installation),
     'deployment.yaml': workload(installation, webhookWorkload(installation)),
     'network-policy.yaml': [networkPolicy(installation, 'webhook', 'https')],
-    'policy.yaml': finalStatePolicy(installation),
+    'policy.yaml': [...finalStatePolicy(installation), ...proxyPolicy(installation)],
     'registration.yaml': [registration(installation)],
   };
 }

@@ -1,0 +1,5 @@
+import { versionOfBinary } from './binary.ts';
+
+export default function setup(): void {
+  console.log(versionOfBinary());
+}
