@@ -23,6 +23,7 @@ type Metric = keyof typeof metricRows;
 const metric = (name: Metric, labels = '') => `${name}${labels === '' ? '' : `{${labels}}`}`;
 const of = (service: string) => `container="${service}"`;
 const DAY = 24 * 3600;
+const HALVES = ['a', 'b'];
 
 const requests = (labels = '') =>
   `sum by (namespace) (rate(${metric('podpass_admission_requests_total', labels)}[5m]))`;
@@ -59,6 +60,20 @@ export const alertRows = {
     summary: 'A replica of the webhook cannot be scraped.',
     description:
       'The Pod {{ $labels.namespace }}/{{ $labels.pod }} does not answer on its metrics port. Look at its state and its log; the others answer meanwhile.',
+  },
+  PodpassWebhookHalfAbsent: {
+    service: 'webhook',
+    severity: 'warning',
+    for: '10m',
+    // A label of its own tells which: `absent` gives none for a pattern.
+    expr: () =>
+      HALVES.map(
+        (half) =>
+          `label_replace(absent(up{job=~".+/podpass-webhook", pod=~"podpass-webhook-${half}-.+"}), "half", "${half}", "", "")`,
+      ).join('\nor\n'),
+    summary: 'No replica of one half of the webhook is scraped.',
+    description:
+      'The Deployment podpass-webhook-{{ $labels.half }} has no Pod, or Prometheus does not find it. The other half admits Pods meanwhile; with a fault of that one, too, Pods are not created.',
   },
   PodpassWebhookNotReached: {
     service: 'webhook',

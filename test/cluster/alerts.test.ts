@@ -25,8 +25,9 @@ const groupsOf = (service: (typeof services)[number]) =>
 type Series = Readonly<Record<string, string>>;
 
 const on = (service: string, more = '') =>
-  `{namespace="podpass",pod="${service}-a",container="${service}",job="podpass/podpass-${service}"${more === '' ? '' : `,${more}`}}`;
+  `{namespace="podpass",pod="podpass-${service}-a-1",container="${service}",job="podpass/podpass-${service}"${more === '' ? '' : `,${more}`}}`;
 const webhook = (name: string, more?: string) => `${name}${on('webhook', more)}`;
+const halfB = 'up{namespace="podpass",pod="podpass-webhook-b-1",container="webhook",job="podpass/podpass-webhook"}';
 const discovery = (name: string, more?: string) => `${name}${on('discovery', more)}`;
 const failOpen = (name: string) => `apiserver_admission_webhook_fail_open_count{name="${name}",type="admit"}`;
 const rejection = (name: string, error: string) =>
@@ -41,6 +42,7 @@ const bucket = (le: string) => webhook('podpass_admission_duration_seconds_bucke
 /** Two hours of an installation in which half of the Pods are denied, and nothing is wrong. */
 const HEALTHY: Series = {
   [webhook('up')]: '1x120',
+  [halfB]: '1x120',
   [webhook('podpass_admission_requests_total', 'result="injected"')]: '0+30x120',
   [webhook('podpass_admission_requests_total', 'result="denied"')]: '0+30x120',
   [webhook('podpass_admission_requests_total', 'result="error"')]: '0x120',
@@ -106,6 +108,7 @@ const cases: { readonly [A in AlertName]: readonly Case[] } = {
     { what: 'a scrape fails', series: { [webhook('up')]: '1x60 0x60' }, silent: 69, fires: 72 },
     { what: 'something else is down', series: { 'up{job="podpass/other"}': '0x120' } },
   ],
+  PodpassWebhookHalfAbsent: [{ what: 'half b has no Pod', series: { [halfB]: '1x60' }, silent: 69, fires: 77 }],
   PodpassWebhookNotReached: [
     {
       what: 'Pods are created without being asked for',
@@ -392,14 +395,19 @@ describeCluster('alerts, judged by promtool', () => {
         },
       ],
     });
-    const pod = { namespace: 'podpass', pod: 'webhook-a', container: 'webhook', job: 'podpass/podpass-webhook' };
+    const pod = {
+      namespace: 'podpass',
+      pod: 'podpass-webhook-a-1',
+      container: 'webhook',
+      job: 'podpass/podpass-webhook',
+    };
     const ran = await runTests(
       testOf(
         late,
         certificate(webhook, 7, 0.25),
         expected(late, '100m', pod, {
           '$labels.namespace': 'podpass',
-          '$labels.pod': 'webhook-a',
+          '$labels.pod': 'podpass-webhook-a-1',
           '$value | humanizeDuration': '1d 17h 20m 0s',
         }),
       ),
