@@ -63,7 +63,15 @@ const variants: Readonly<Record<string, Facts>> = {
   'the keys in it': sampleFacts({ inlineKeys: true, keys: { jwks, pem: [], algorithms: ['RS256'] } }),
 };
 
+/** What prints objects: the catalog says of each that it is checked here. */
+const OUTPUTS = [
+  ...['traefik -o kubernetes', 'istio -o jwt', 'istio -o ext-authz', 'istio -o authentik'],
+  ...['envoy-gateway -o jwt', 'envoy-gateway -o ext-authz', 'gateway-api -o external-auth'],
+];
+
 interface Printed {
+  /** Of the command. */
+  readonly output: string;
   readonly name: string;
   readonly object: KubeObject;
 }
@@ -80,7 +88,11 @@ const printed: readonly Printed[] = outputs.flatMap(({ consumer, format, text, v
   parseAllDocuments(text)
     .map((document) => document.toJS() as KubeObject | null)
     .filter((object) => object?.kind !== undefined)
-    .map((object) => ({ name: `${consumer} -o ${format}: ${object?.kind}, ${variant}`, object: object as KubeObject })),
+    .map((object) => ({
+      output: `${consumer} -o ${format}`,
+      name: `${consumer} -o ${format}: ${object?.kind}, ${variant}`,
+      object: object as KubeObject,
+    })),
 );
 
 /** The same with a member that no object has, once for each object in it, a string where a map has strings. */
@@ -122,6 +134,7 @@ describeCluster('podpass render, against the CRDs of its consumers', () => {
 
   it('prints objects of each of these kinds, and of no other', () => {
     expect(outputs.filter(({ problems }) => problems.length > 0)).toEqual([]);
+    expect(new Set(printed.map(({ output }) => output))).toEqual(new Set(OUTPUTS));
     expect(new Set(printed.map(({ object }) => object.kind))).toEqual(new Set(Object.keys(kinds)));
   });
 
