@@ -1,9 +1,9 @@
 /** A real API server with its ServiceAccounts' tokens, and the built `podpass discovery` that serves its issuer. */
-import { createPrivateKey, generateKeyPairSync } from 'node:crypto';
+import { createPrivateKey } from 'node:crypto';
 import { decodeJwt, decodeProtectedHeader, type JWTPayload, SignJWT } from 'jose';
 import type { Facts } from '../../src/cli/render/facts.ts';
 import { sampleFacts } from '../render-facts.ts';
-import { type ControlPlane, startControlPlane } from './control-plane.ts';
+import { type ControlPlane, serviceAccountKeyPair, startControlPlane } from './control-plane.ts';
 import { type Podpass, startDiscovery } from './podpass.ts';
 import { freePort } from './servers.ts';
 import { clusterBinaries } from './suite.ts';
@@ -25,8 +25,10 @@ export class Callers {
   readonly issuer: Issuer;
   readonly #cluster: ControlPlane;
   readonly #discovery: Podpass;
+  readonly #keys: 'rsa' | 'ec';
 
-  private constructor(cluster: ControlPlane, discovery: Podpass, issuer: Issuer) {
+  private constructor(cluster: ControlPlane, discovery: Podpass, issuer: Issuer, keys: 'rsa' | 'ec') {
+    this.#keys = keys;
     this.#cluster = cluster;
     this.#discovery = discovery;
     this.issuer = issuer;
@@ -40,7 +42,7 @@ export class Callers {
       await cluster.createNamespace(NAMESPACE);
       for (const name of [ACCOUNT, OTHER_ACCOUNT]) await cluster.createServiceAccount(NAMESPACE, name);
       const discovery = await startDiscovery(cluster, ['--port', String(port)]);
-      return new Callers(cluster, discovery, { url, caFile: discovery.files.caFile });
+      return new Callers(cluster, discovery, { url, caFile: discovery.files.caFile }, keys);
     } catch (error) {
       await cluster.stop();
       throw error;
@@ -66,9 +68,7 @@ export class Callers {
   async forged(audience: string, { claims = {}, foreignKey = false }: Forged): Promise<string> {
     const genuine = await this.token(ACCOUNT, audience);
     const { alg = '', kid = '' } = decodeProtectedHeader(genuine);
-    const key = foreignKey
-      ? generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey
-      : createPrivateKey(this.#cluster.signingKey);
+    const key = createPrivateKey(foreignKey ? serviceAccountKeyPair(this.#keys).privatePem : this.#cluster.signingKey);
     return new SignJWT({ ...decodeJwt(genuine), ...claims }).setProtectedHeader({ alg, kid }).sign(key);
   }
 
