@@ -54,6 +54,7 @@ export type OptionKey = (typeof optionKeys)[number];
 
 const NGINX = { evidence: 'run', provenBy: 'test/http/render-nginx.test.ts' } as const;
 const OBJECTS = { evidence: 'schema', provenBy: 'test/cluster/render-schemas.test.ts' } as const;
+const SCHEMAS = { evidence: 'schema', provenBy: 'test/cluster/render-envoy.test.ts' } as const;
 const MINIO = { evidence: 'run', provenBy: 'test/cluster/render-minio.test.ts' } as const;
 const PROMTOOL = { evidence: 'schema', provenBy: 'test/cluster/render.test.ts' } as const;
 const KAFKA = { evidence: 'run', provenBy: 'test/cluster/render-kafka.test.ts' } as const;
@@ -116,7 +117,7 @@ export const consumerRows = {
       },
       'ext-authz-mesh': {
         about: "its provider, as values of istiod's chart",
-        ...{ syntax: 'yaml', evidence: 'read', callers: false, audiences: 'none', needs: ['authUrl'] },
+        ...{ syntax: 'yaml', ...SCHEMAS, callers: false, audiences: 'none', needs: ['authUrl'] },
       },
       authentik: {
         about: 'an AuthorizationPolicy that has the authentik outpost asked',
@@ -124,7 +125,7 @@ export const consumerRows = {
       },
       'authentik-mesh': {
         about: "its provider, as values of istiod's chart",
-        ...{ syntax: 'yaml', evidence: 'read', callers: false, audiences: 'none', needs: ['authUrl'] },
+        ...{ syntax: 'yaml', ...SCHEMAS, callers: false, audiences: 'none', needs: ['authUrl'] },
       },
     },
     options: ['authUrl', 'name', 'namespace', 'selector', 'otherCaller'],
@@ -135,11 +136,11 @@ export const consumerRows = {
     formats: {
       jwt: {
         about: 'a bootstrap with jwt_authn, and rbac for the callers',
-        ...{ syntax: 'yaml', evidence: 'read', inline: true, needs: ['serviceUrl'] },
+        ...{ syntax: 'yaml', ...SCHEMAS, inline: true, needs: ['serviceUrl'] },
       },
       'ext-authz': {
         about: 'a bootstrap with ext_authz',
-        ...{ syntax: 'yaml', evidence: 'read', callers: false, audiences: 'none', needs: ['authUrl', 'serviceUrl'] },
+        ...{ syntax: 'yaml', ...SCHEMAS, callers: false, audiences: 'none', needs: ['authUrl', 'serviceUrl'] },
       },
     },
     options: ['authUrl', 'serviceUrl', 'otherCaller'],

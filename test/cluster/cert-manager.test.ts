@@ -6,7 +6,7 @@ import { certificate } from '../../src/cli/manifests/certificate.ts';
 import type { KubeObject } from '../../src/cli/manifests/object.ts';
 import { idOf } from '../../src/cli/manifests/text.ts';
 import { type ControlPlane, startControlPlane } from './control-plane.ts';
-import { moduleFiles } from './module-files.ts';
+import { downloadedModule } from './downloaded-module.ts';
 import { until } from './podpass.ts';
 import { clusterBinaries, describeCluster } from './suite.ts';
 
@@ -14,7 +14,7 @@ const MODULE = 'github.com/cert-manager/cert-manager';
 
 /** cert-manager's own CRDs, of the version in test/go/cert-manager. */
 async function customResourceDefinitions(): Promise<KubeObject[]> {
-  const crds = join(await moduleFiles('cert-manager', MODULE), 'deploy/crds');
+  const crds = join(await downloadedModule('cert-manager', MODULE), 'deploy/crds');
   const files = (await readdir(crds)).filter((name) => name.endsWith('.yaml'));
   const objects = await Promise.all(
     files.map(async (name) => parseDocument(await readFile(join(crds, name), 'utf8')).toJS() as KubeObject),

@@ -11,7 +11,7 @@ import type { ConsumerName } from '../../src/catalog/consumers.ts';
 import type { Facts } from '../../src/cli/render/facts.ts';
 import { everyOutput, outputOf, sampleFacts } from '../render-facts.ts';
 import { type ControlPlane, type KubeObject, startControlPlane } from './control-plane.ts';
-import { moduleFiles } from './module-files.ts';
+import { downloadedModule } from './downloaded-module.ts';
 import { until } from './podpass.ts';
 import { clusterBinaries, describeCluster } from './suite.ts';
 
@@ -38,7 +38,7 @@ const kinds: Readonly<Record<string, { plural: string; file: readonly string[] }
 };
 
 async function definition([module = '', path = '']: readonly string[], plural: string): Promise<KubeObject> {
-  const text = await readFile(join(await moduleFiles('consumers', module), path), 'utf8');
+  const text = await readFile(join(await downloadedModule('consumers', module), path), 'utf8');
   const found = parseAllDocuments(text)
     .map((document) => document.toJS() as KubeObject | null)
     .find((object) => object?.kind === 'CustomResourceDefinition' && object.metadata.name?.startsWith(`${plural}.`));
@@ -224,7 +224,7 @@ describeCluster('podpass render nginx -o ingress', () => {
   it('has annotations that Traefik reads', async () => {
     const [module = ''] = TRAEFIK;
     const file = 'pkg/provider/kubernetes/ingress-nginx/annotations.go';
-    const source = await readFile(join(await moduleFiles('consumers', module), file), 'utf8');
+    const source = await readFile(join(await downloadedModule('consumers', module), file), 'utf8');
     const read = new Set([...source.matchAll(/`annotation:"([^"]+)"`/g)].map(([, name]) => name));
     expect(Object.keys(annotations).length).toBeGreaterThan(2);
     for (const name of Object.keys(annotations)) expect(read).toContain(name);

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { runProgram } from './podpass.ts';
 
 /** The folder with the module's files. Throws where Go cannot get them: the binaries of these tests are built by Go too. */
-export async function moduleFiles(pinnedIn: string, module: string): Promise<string> {
+export async function downloadedModule(pinnedIn: string, module: string): Promise<string> {
   const folder = fileURLToPath(new URL(`../go/${pinnedIn}`, import.meta.url));
   const env = process.env as Record<string, string>;
   const { code, stdout, stderr } = await runProgram('go', ['-C', folder, 'mod', 'download', '-json', module], { env });
