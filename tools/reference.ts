@@ -75,7 +75,7 @@ const parts: Readonly<Record<string, () => string>> = {
     names.map((name) => `#### \`podpass ${name}\`\n\n${settingsTable(name, commandRows[name])}`).join('\n\n'),
   consumers: () =>
     table(
-      ['consumer', 'what it is', 'formats', 'known to be right by'],
+      ['consumer', 'what it is', 'formats', 'evidence'],
       (Object.entries(consumerRows) as [string, ConsumerRow][]).map(([name, { summary, formats }]) => [
         `[${code(name)}](docs/consumers.md#${name})`,
         summary,

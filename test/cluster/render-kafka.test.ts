@@ -102,6 +102,8 @@ describeCluster('Kafka with what render prints', () => {
 
   it.skipIf('reason' in java).each([
     ['as it is', () => callers.token(ACCOUNT, AUDIENCE), /^ok orders-today$/],
+    // So it is not the forging that is refused below.
+    ['that the test has signed', () => callers.forged(AUDIENCE, {}), /^ok orders-today$/],
     ['of another audience', () => callers.token(ACCOUNT, 'other'), /^no SaslAuthenticationException: .*invalid_token/],
     ['that has ended', () => callers.expired(AUDIENCE), /^no SaslAuthenticationException: .*invalid_token/],
     [

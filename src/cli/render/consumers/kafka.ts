@@ -8,7 +8,10 @@ const CLASSES = 'org.apache.kafka.common.security.oauthbearer';
 /** The listener is SASL_SSL: a token in the clear is anybody's. */
 const LISTENER = 'listener.name.sasl_ssl';
 
-/** A broker logs in by the same module, and with options for TLS there it wants a name: OAuthBearerUnsecuredLoginCallbackHandler. */
+/**
+ * In the JVM: options for TLS in sasl.jaas.config are taken for those of the broker's own login, which then wants a name, so
+ * that the broker does not start (OAuthBearerUnsecuredLoginCallbackHandler).
+ */
 const TRUST =
   'The broker trusts the certificates of --ca by the JVM: keytool -importcert -noprompt -alias issuer -file /etc/kafka/issuer.crt -keystore /etc/kafka/issuer.p12 -storepass changeit; KAFKA_OPTS has -Djavax.net.ssl.trustStore=/etc/kafka/issuer.p12 -Djavax.net.ssl.trustStorePassword=changeit too.';
 
