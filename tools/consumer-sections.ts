@@ -99,7 +99,8 @@ async function section(name: ConsumerName): Promise<string> {
       '| format | prints | known by |',
       '| --- | --- | --- |',
       ...Object.entries(formats).map(
-        ([each, { about, evidence }]) => `| \`${each}\` | ${about} | ${EVIDENCE[evidence]} |`,
+        ([each, { about, evidence, provenBy }]) =>
+          `| \`${each}\` | ${about} | ${provenBy === undefined ? EVIDENCE[evidence] : `[${EVIDENCE[evidence]}](../${provenBy})`} |`,
       ),
     ].join('\n'),
     `\`\`\`sh\npodpass render ${[name, ...flags].join(' \\\n  ')}\n\`\`\``,

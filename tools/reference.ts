@@ -24,6 +24,22 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
 const code = (text: string) => (text === '' ? '' : `\`${text}\``);
 const names = Object.keys(commandRows) as CommandName[];
 
+const EVIDENCE = {
+  run: 'run for real',
+  schema: 'checked against its schema',
+  read: 'read from its documents',
+} as const;
+
+/** How the formats are known, the strongest first; the formats are named where they differ. */
+function evidenceOf(formats: ConsumerRow['formats']): string {
+  const found = Object.entries(EVIDENCE).map(([evidence, words]) => {
+    const of = Object.keys(formats).filter((format) => formats[format]?.evidence === evidence);
+    if (of.length === 0) return '';
+    return of.length === Object.keys(formats).length ? words : `${words}: ${of.map(code).join(', ')}`;
+  });
+  return found.filter((each) => each !== '').join('; ');
+}
+
 const sections = await consumerSections();
 
 /** The generated parts, by the name in their marker. */
@@ -59,11 +75,12 @@ const parts: Readonly<Record<string, () => string>> = {
     names.map((name) => `#### \`podpass ${name}\`\n\n${settingsTable(name, commandRows[name])}`).join('\n\n'),
   consumers: () =>
     table(
-      ['consumer', 'what it is', 'formats'],
+      ['consumer', 'what it is', 'formats', 'evidence'],
       (Object.entries(consumerRows) as [string, ConsumerRow][]).map(([name, { summary, formats }]) => [
         `[${code(name)}](docs/consumers.md#${name})`,
         summary,
         Object.keys(formats).map(code).join(', '),
+        evidenceOf(formats),
       ]),
     ),
   consumerSections: () => sections,

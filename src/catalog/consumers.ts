@@ -21,6 +21,8 @@ export interface FormatRow {
   readonly about: string;
   readonly syntax: Syntax;
   readonly evidence: Evidence;
+  /** The test of it, from the root of the repository; absent where it was `read`. */
+  readonly provenBy?: string;
   /** `false` where it has no place for callers: whose tokens they are is not its business, or nothing can tell. */
   readonly callers?: false;
   /** `one` where it has a place for one alone, `none` where it does not know any. */
@@ -50,6 +52,13 @@ export const optionKeys = [
 ] as const satisfies readonly SettingKey[];
 export type OptionKey = (typeof optionKeys)[number];
 
+const NGINX = { evidence: 'run', provenBy: 'test/http/render-nginx.test.ts' } as const;
+const OBJECTS = { evidence: 'schema', provenBy: 'test/cluster/render-schemas.test.ts' } as const;
+const SCHEMAS = { evidence: 'schema', provenBy: 'test/cluster/render-envoy.test.ts' } as const;
+const MINIO = { evidence: 'run', provenBy: 'test/cluster/render-minio.test.ts' } as const;
+const PROMTOOL = { evidence: 'schema', provenBy: 'test/cluster/render.test.ts' } as const;
+const KAFKA = { evidence: 'run', provenBy: 'test/cluster/render-kafka.test.ts' } as const;
+
 export const consumerRows = {
   'oauth2-proxy': {
     summary: 'oauth2-proxy, which lets in these callers and nobody else',
@@ -71,7 +80,7 @@ export const consumerRows = {
     formats: {
       'auth-request': {
         about: 'a server with auth_request',
-        ...{ syntax: 'nginx', evidence: 'schema', audiences: 'none', needs: ['authUrl', 'serviceUrl'] },
+        ...{ syntax: 'nginx', ...NGINX, audiences: 'none', needs: ['authUrl', 'serviceUrl'] },
       },
       ingress: {
         about: 'the annotations of an Ingress for ingress-nginx, or for the provider of that name in Traefik',
@@ -85,7 +94,7 @@ export const consumerRows = {
     formats: {
       kubernetes: {
         about: 'a Middleware with forwardAuth',
-        ...{ syntax: 'yaml', evidence: 'read', audiences: 'none', needs: ['authUrl'] },
+        ...{ syntax: 'yaml', ...OBJECTS, audiences: 'none', needs: ['authUrl'] },
       },
       file: {
         about: 'the same for the dynamic configuration in a file',
@@ -100,23 +109,23 @@ export const consumerRows = {
     formats: {
       jwt: {
         about: 'a RequestAuthentication and the AuthorizationPolicy without which it lets in requests without a token',
-        ...{ syntax: 'yaml', evidence: 'read', inline: true },
+        ...{ syntax: 'yaml', ...OBJECTS, inline: true },
       },
       'ext-authz': {
         about: 'an AuthorizationPolicy that has oauth2-proxy asked',
-        ...{ syntax: 'yaml', evidence: 'read', callers: false, audiences: 'none', needs: ['authUrl'] },
+        ...{ syntax: 'yaml', ...OBJECTS, callers: false, audiences: 'none', needs: ['authUrl'] },
       },
       'ext-authz-mesh': {
         about: "its provider, as values of istiod's chart",
-        ...{ syntax: 'yaml', evidence: 'read', callers: false, audiences: 'none', needs: ['authUrl'] },
+        ...{ syntax: 'yaml', ...SCHEMAS, callers: false, audiences: 'none', needs: ['authUrl'] },
       },
       authentik: {
         about: 'an AuthorizationPolicy that has the authentik outpost asked',
-        ...{ syntax: 'yaml', evidence: 'read', callers: false, audiences: 'none', needs: ['authUrl'] },
+        ...{ syntax: 'yaml', ...OBJECTS, callers: false, audiences: 'none', needs: ['authUrl'] },
       },
       'authentik-mesh': {
         about: "its provider, as values of istiod's chart",
-        ...{ syntax: 'yaml', evidence: 'read', callers: false, audiences: 'none', needs: ['authUrl'] },
+        ...{ syntax: 'yaml', ...SCHEMAS, callers: false, audiences: 'none', needs: ['authUrl'] },
       },
     },
     options: ['authUrl', 'name', 'namespace', 'selector', 'otherCaller'],
@@ -127,11 +136,11 @@ export const consumerRows = {
     formats: {
       jwt: {
         about: 'a bootstrap with jwt_authn, and rbac for the callers',
-        ...{ syntax: 'yaml', evidence: 'read', inline: true, needs: ['serviceUrl'] },
+        ...{ syntax: 'yaml', ...SCHEMAS, inline: true, needs: ['serviceUrl'] },
       },
       'ext-authz': {
         about: 'a bootstrap with ext_authz',
-        ...{ syntax: 'yaml', evidence: 'read', callers: false, audiences: 'none', needs: ['authUrl', 'serviceUrl'] },
+        ...{ syntax: 'yaml', ...SCHEMAS, callers: false, audiences: 'none', needs: ['authUrl', 'serviceUrl'] },
       },
     },
     options: ['authUrl', 'serviceUrl', 'otherCaller'],
@@ -142,11 +151,11 @@ export const consumerRows = {
     formats: {
       jwt: {
         about: 'a SecurityPolicy with jwt, and authorization for the callers',
-        ...{ syntax: 'yaml', evidence: 'read', inline: true },
+        ...{ syntax: 'yaml', ...OBJECTS, inline: true },
       },
       'ext-authz': {
         about: 'a SecurityPolicy with extAuth',
-        ...{ syntax: 'yaml', evidence: 'read', callers: false, audiences: 'none', needs: ['authUrl'] },
+        ...{ syntax: 'yaml', ...OBJECTS, callers: false, audiences: 'none', needs: ['authUrl'] },
       },
     },
     options: ['authUrl', 'name', 'namespace', 'otherCaller'],
@@ -156,7 +165,7 @@ export const consumerRows = {
     formats: {
       'external-auth': {
         about: 'an HTTPRoute with the filter ExternalAuth, of the experimental channel',
-        ...{ syntax: 'yaml', evidence: 'read', callers: false, audiences: 'none' },
+        ...{ syntax: 'yaml', ...OBJECTS, callers: false, audiences: 'none' },
         needs: ['authUrl', 'serviceUrl', 'gateway'],
       },
     },
@@ -241,11 +250,11 @@ export const consumerRows = {
     formats: {
       env: {
         about: 'variables of the server',
-        ...{ syntax: 'shell', evidence: 'read', callers: false, audiences: 'one' },
+        ...{ syntax: 'shell', ...MINIO, callers: false, audiences: 'one' },
       },
       policy: {
         about: 'a policy that lets these callers read and write in the bucket --name',
-        ...{ syntax: 'json', evidence: 'read', audiences: 'none' },
+        ...{ syntax: 'json', ...MINIO, audiences: 'none' },
       },
     },
     options: ['name'],
@@ -255,15 +264,15 @@ export const consumerRows = {
     formats: {
       scrape: {
         about: 'a scrape_config with credentials_file',
-        ...{ syntax: 'yaml', evidence: 'schema', callers: false, audiences: 'one', needs: ['serviceUrl'] },
+        ...{ syntax: 'yaml', ...PROMTOOL, callers: false, audiences: 'one', needs: ['serviceUrl'] },
       },
       'remote-write': {
         about: 'a remote_write with credentials_file',
-        ...{ syntax: 'yaml', evidence: 'schema', callers: false, audiences: 'one', needs: ['serviceUrl'] },
+        ...{ syntax: 'yaml', ...PROMTOOL, callers: false, audiences: 'one', needs: ['serviceUrl'] },
       },
       oauth2: {
         about: 'a remote_write that gets a token of authentik for its own one',
-        ...{ syntax: 'yaml', evidence: 'schema', callers: false, audiences: 'one' },
+        ...{ syntax: 'yaml', ...PROMTOOL, callers: false, audiences: 'one' },
         needs: ['serviceUrl', 'tokenUrl', 'clientId'],
       },
     },
@@ -273,10 +282,10 @@ export const consumerRows = {
     summary: 'Apache Kafka with SASL/OAUTHBEARER',
     target: 'kafka',
     formats: {
-      broker: { about: 'properties of the broker', syntax: 'properties', evidence: 'read', callers: false },
+      broker: { about: 'properties of the broker', syntax: 'properties', ...KAFKA, callers: false },
       client: {
         about: 'properties of a client, which sends its token',
-        ...{ syntax: 'properties', evidence: 'read', callers: false, audiences: 'one' },
+        ...{ syntax: 'properties', ...KAFKA, callers: false, audiences: 'one' },
       },
       acl: {
         about: 'commands that let the callers read and write topics whose names begin with --name',

@@ -25,6 +25,8 @@ export interface Binaries {
   kubectl: string;
   /** test/go/json-patch: applies patches as the API server does. */
   jsonPatch: string;
+  /** test/go/envoy-schemas: judges configurations by the schemas of Envoy and Istio. */
+  envoySchemas: string;
   /** They build what is in manifests/. */
   kustomize: string;
   helm: string;
@@ -66,6 +68,7 @@ export async function controlPlaneBinaries(log: Log = toStderr): Promise<Control
       cap: await buildCap(go, log),
       kubectl: await buildKubectl(go, log),
       jsonPatch: await buildJsonPatch(go, log),
+      envoySchemas: await buildEnvoySchemas(go, log),
       minio: await buildMinio(go, log),
     };
     return { ok: true, ...servers, ...programs, ...tools };
@@ -159,6 +162,7 @@ async function buildVerifier(go: GoRelease, log: Log): Promise<string> {
 
 const buildCap = (go: GoRelease, log: Log) => buildProgram('cap', go, log);
 const buildJsonPatch = (go: GoRelease, log: Log) => buildProgram('json-patch', go, log);
+const buildEnvoySchemas = (go: GoRelease, log: Log) => buildProgram('envoy-schemas', go, log);
 
 /** One file in a module of its own. */
 async function buildProgram(name: string, go: GoRelease, log: Log): Promise<string> {

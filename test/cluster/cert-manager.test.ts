@@ -1,24 +1,20 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { parseDocument } from 'yaml';
 import { certificate } from '../../src/cli/manifests/certificate.ts';
 import type { KubeObject } from '../../src/cli/manifests/object.ts';
 import { idOf } from '../../src/cli/manifests/text.ts';
 import { type ControlPlane, startControlPlane } from './control-plane.ts';
-import { runProgram, until } from './podpass.ts';
+import { downloadedModule } from './downloaded-module.ts';
+import { until } from './podpass.ts';
 import { clusterBinaries, describeCluster } from './suite.ts';
 
 const MODULE = 'github.com/cert-manager/cert-manager';
 
 /** cert-manager's own CRDs, of the version in test/go/cert-manager. */
 async function customResourceDefinitions(): Promise<KubeObject[]> {
-  const folder = fileURLToPath(new URL('../go/cert-manager', import.meta.url));
-  const env = process.env as Record<string, string>;
-  const ran = await runProgram('go', ['-C', folder, 'mod', 'download', '-json', MODULE], { env });
-  expect([ran.code, ran.stderr]).toEqual([0, '']);
-  const crds = join((JSON.parse(ran.stdout) as { Dir: string }).Dir, 'deploy/crds');
+  const crds = join(await downloadedModule('cert-manager', MODULE), 'deploy/crds');
   const files = (await readdir(crds)).filter((name) => name.endsWith('.yaml'));
   const objects = await Promise.all(
     files.map(async (name) => parseDocument(await readFile(join(crds, name), 'utf8')).toJS() as KubeObject),

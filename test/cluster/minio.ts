@@ -70,12 +70,15 @@ export class Minio {
     return readFile(join(this.#folder, 'minio.log'), 'utf8');
   }
 
-  /** Starts it, with what it had before. */
-  async start(): Promise<void> {
+  /** Starts it, with what it had before, and with more variables. */
+  async start(more: Readonly<Record<string, string>> = {}): Promise<void> {
     const args = ['server', '--address', `127.0.0.1:${this.#port}`, '--certs-dir', join(this.#folder, 'certs')];
     const logFile = join(this.#folder, 'minio.log');
     const data = join(this.#folder, 'data');
-    this.#server = new Server(this.#guardian, 'minio', this.#binary, [...args, data], logFile, this.#env);
+    this.#server = new Server(this.#guardian, 'minio', this.#binary, [...args, data], logFile, {
+      ...this.#env,
+      ...more,
+    });
     const healthy = async () => (await fetch(`${this.url}/minio/health/cluster`)).ok;
     await this.#server.ready(healthy, readyTimeoutMs);
   }

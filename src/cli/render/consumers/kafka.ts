@@ -8,6 +8,13 @@ const CLASSES = 'org.apache.kafka.common.security.oauthbearer';
 /** The listener is SASL_SSL: a token in the clear is anybody's. */
 const LISTENER = 'listener.name.sasl_ssl';
 
+/**
+ * In the JVM: options for TLS in sasl.jaas.config are taken for those of the broker's own login, which then wants a name, so
+ * that the broker does not start (OAuthBearerUnsecuredLoginCallbackHandler).
+ */
+const TRUST =
+  'The broker trusts the certificates of --ca by the JVM: keytool -importcert -noprompt -alias issuer -file /etc/kafka/issuer.crt -keystore /etc/kafka/issuer.p12 -storepass changeit; KAFKA_OPTS has -Djavax.net.ssl.trustStore=/etc/kafka/issuer.p12 -Djavax.net.ssl.trustStorePassword=changeit too.';
+
 const properties = (lines: Readonly<Record<string, string>>) =>
   Object.entries(lines)
     .map(([key, value]) => `${propertyLine(key, value)}\n`)
@@ -28,6 +35,7 @@ export const kafka: Consumer<'kafka'> = {
     }),
     checks: [
       `KAFKA_OPTS has -Dorg.apache.kafka.sasl.oauthbearer.allowed.urls=${facts.jwksUrl}: no property can say it.`,
+      ...(facts.ca === undefined ? [] : [TRUST]),
       'The listeners have one of the name SASL_SSL, and super.users and the authorizer are set: by itself Kafka lets everybody do everything.',
       'The principal is User: and the "sub" (podpass render kafka -o acl).',
     ],
