@@ -73,7 +73,7 @@ export const keyRules: readonly Rule[] = [
   {
     code: 'key-without-kid',
     severity: 'error',
-    targets: ['aws', 'gcp', 'authentik', 'minio', 'pyjwt', 'nimbus', 'jose'],
+    targets: ['aws', 'gcp', 'authentik', 'minio', 'kafka', 'pyjwt', 'nimbus', 'jose'],
     others: true,
     find: ofEachKey((key) => !hasKid(key) && 'has no kid'),
     why: 'the key is looked up by the kid in the header of the token, so it is never found.',
@@ -84,8 +84,17 @@ export const keyRules: readonly Rule[] = [
     severity: 'error',
     targets: ['keycloak'],
     others: true,
-    find: ofEachKey(({ use }) => use !== 'sig' && `has "use" ${show(use)}`),
+    find: ofEachKey(({ use }) => use === undefined && 'has no "use"'),
     why: 'keys without "use": "sig" are ignored, and the client is refused.',
+    next: 'Publish the key with "use": "sig".',
+  },
+  {
+    code: 'key-without-use',
+    severity: 'error',
+    targets: ['keycloak', 'kafka', 'pyjwt'],
+    others: true,
+    find: ofEachKey(({ use }) => use !== undefined && use !== 'sig' && `has "use" ${show(use)}`),
+    why: 'a key for another use is ignored, and its tokens are refused.',
     next: 'Publish the key with "use": "sig".',
   },
   {
