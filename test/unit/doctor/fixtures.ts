@@ -240,7 +240,10 @@ export const fixtures: Readonly<Record<FindingCode, readonly Observation[]>> = {
   'key-without-kid': [withKeys(first, without(second, 'kid'))],
   'key-without-use': [withKeys(first, without(second, 'use')), withKeys(first, { ...second, use: 'enc' })],
   'key-without-alg': [withKeys(first, without(second, 'alg'))],
-  'key-unsupported': [withKeys(first, { kty: 'OKP', crv: 'Ed25519', kid: 'a', use: 'sig', x: 'AA' })],
+  'key-unsupported': [
+    withKeys(first, { kty: 'OKP', crv: 'Ed25519', kid: 'a', use: 'sig', x: 'AA' }),
+    withKeys(first, { kty: 'EC', crv: 'secp256k1', kid: 'a', use: 'sig', x: 'AA', y: 'AA' }),
+  ],
   'key-unusable': [withKeys(first, { ...onCurve, x: 'AQ' }), withKeys(first, { ...second, alg: 'ES256' })],
   'key-weak': [withKeys(first, weak)],
   'key-exponent': [withKeys(first, { ...second, e: 'BQ' })],

@@ -108,11 +108,19 @@ export const keyRules: readonly Rule[] = [
   {
     code: 'key-unsupported',
     severity: 'error',
+    targets: ['minio', 'go-oidc', 'oauth2-proxy', 'vault'],
+    others: true,
+    find: ofEachKey((key) => !isKnown(key) && key.kty !== 'EC' && `is of type ${show(key.kty)}`),
+    why: 'some versions refuse the whole set because of one such key, and with it every token.',
+    next: 'Take the key out. API servers sign with RSA, P-256, P-384 and P-521 only.',
+  },
+  {
+    code: 'key-unsupported',
+    severity: 'error',
+    // The last two skip other types, and stop at a curve.
     targets: ['minio', 'go-oidc', 'oauth2-proxy', 'vault', 'nimbus', 'keycloak'],
     others: true,
-    find: ofEachKey(
-      (key) => !isKnown(key) && `is of type ${show(key.kty)}${key.kty === 'EC' ? ` on ${show(key.crv)}` : ''}`,
-    ),
+    find: ofEachKey((key) => !isKnown(key) && key.kty === 'EC' && `is of type "EC" on ${show(key.crv)}`),
     why: 'some versions refuse the whole set because of one such key, and with it every token.',
     next: 'Take the key out. API servers sign with RSA, P-256, P-384 and P-521 only.',
   },
