@@ -89,3 +89,18 @@ export function samePlaces(issuers: readonly (string | undefined)[]): ReadonlyMa
   }
   return same;
 }
+
+/** Where an issuer of a list would write over the documents of one before it; a bucket is known by its endpoint too. */
+export function sameTargets(
+  issuers: readonly { readonly targets?: readonly string[] | undefined; readonly s3Endpoint?: string | undefined }[],
+): readonly { readonly index: number; readonly before: number; readonly value: string }[] {
+  const first = new Map<string, number>();
+  return issuers.flatMap(({ targets = [], s3Endpoint = '' }, index) =>
+    targets.flatMap((value) => {
+      const place = (value.startsWith('s3://') ? `${s3Endpoint} ` : '') + value.replace(/\/+$/, '');
+      const before = first.get(place);
+      if (before === undefined) first.set(place, index);
+      return before === undefined || before === index ? [] : [{ index, before, value }];
+    }),
+  );
+}

@@ -12,7 +12,14 @@ import {
 } from './catalog/settings.ts';
 import { checks } from './checks.ts';
 import { messageOf, type Problem, whyUnreadable } from './fault.ts';
-import { type IssuerProblem, identity, issuerProblems, samePlaces, withoutOthersSources } from './issuers.ts';
+import {
+  type IssuerProblem,
+  identity,
+  issuerProblems,
+  samePlaces,
+  sameTargets,
+  withoutOthersSources,
+} from './issuers.ts';
 
 export interface SettingsInput {
   /** The arguments after the command's name. */
@@ -73,7 +80,10 @@ export function parseSettings<C extends CommandName>(command: C, input: Settings
     if (missing && !reported && row.required?.includes(key)) problems.push(missingSetting(command, key));
   }
   const check = checks[command] as ((settings: object) => Problem[]) | undefined;
-  for (const problem of [...modeProblems(command, row, settings, written), ...(check?.(settings) ?? [])]) {
+  // What an item of the list may say is checked item by item.
+  const own = file.issuers === undefined ? [] : ownSettings(row);
+  const checked = check?.(settings).filter(({ key }) => !own.some((each) => flagOf(each) === key)) ?? [];
+  for (const problem of [...modeProblems(command, row, settings, written), ...checked]) {
     if (!problems.some(({ key }) => key === problem.key)) problems.push(problem);
   }
   const given = (key: SettingKey): Source | undefined => flags.get(key) ?? environment.get(key);
@@ -91,6 +101,10 @@ export function parseSettings<C extends CommandName>(command: C, input: Settings
 }
 
 const rowOf = (key: SettingKey): SettingRow => settingRows[key];
+
+/** The settings that an item of `issuers` may have. */
+const ownSettings = ({ settings, issuers }: CommandRow): readonly SettingKey[] =>
+  settings.filter((key) => issuers !== undefined && !issuers.whole.includes(key));
 
 function hideSecret(row: CommandRow, problem: Problem): Problem {
   const names = (key: SettingKey) => [key, flagOf(key), variableOf(key)];
@@ -333,6 +347,19 @@ function issuersOf(
     add({ object, key: `issuers[${index}].${key}`, ...problem });
   for (const [index, one] of parsed.entries()) {
     for (const problem of issuerProblems(one)) addFor(index, problem);
+    for (const { key, wrong, accepted } of (checks[command] as ((one: object) => Problem[]) | undefined)?.(one) ?? []) {
+      const own = ownSettings(commandRows[command]).find((each) => flagOf(each) === key);
+      if (own !== undefined) addFor(index, { key: own, wrong, accepted });
+    }
+  }
+  for (const key of ['publishTo', 'to'] as const) {
+    const places = parsed.map((one) => ({ targets: one[key], s3Endpoint: one.s3Endpoint })) as Parameters<
+      typeof sameTargets
+    >[0];
+    for (const { index, before, value } of sameTargets(places)) {
+      const accepted = 'a folder or a prefix of its own';
+      addFor(index, { key, value, wrong: `has the documents of issuers[${before}]`, accepted });
+    }
   }
   const names = parsed.map(({ issuer }) => (typeof issuer === 'string' ? issuer : undefined));
   for (const [index, before] of samePlaces(names)) {

@@ -22,6 +22,7 @@ export const findingRows = {
 
   'dns-failed': answer('The host of a document has no address.'),
   'address-private': answer('The host of a document has an address that is not on the internet.'),
+  'address-ipv6-only': answer('The host of a document has no IPv4 address.'),
   'no-answer': answer('No connection, no answer in time, or one that broke off.'),
   redirect: answer('The answer is a redirect.'),
   'status-not-200': answer('The answer has another status than 200.'),
@@ -30,8 +31,12 @@ export const findingRows = {
   'content-type': answer('The answer has another Content-Type than JSON.'),
   compressed: answer('The answer is compressed though that was not asked for.'),
   'cache-missing': answer('The answer does not say how long it may be kept.'),
+  'cache-none': answer('The answer may not be kept.'),
   'cache-long': answer('The answer may be kept so long that a new key is not seen in time.'),
   'cache-shared': answer('The answer has Set-Cookie or Vary, which keep caches from sharing it.'),
+  unsteady: answer('The same question failed when it was put again.'),
+  'answers-differ': answer('The same question had answers with other keys or another issuer.'),
+  'accept-refused': answer('The answer depends on the Accept header, and a verifier does not get it.'),
   'clock-skew': answer('The clock of this machine and that of a server differ.'),
 
   'tls-failed': tls('There is no TLS connection.'),
@@ -82,6 +87,7 @@ export const findingRows = {
   'token-expired': token('The token has expired.'),
   'token-not-yet-valid': token('The token is not valid yet.'),
   'token-lifetime': token('The token lives longer than a verifier takes.'),
+  'token-claim-long': token('An audience or a subject is longer than a verifier takes.'),
   'token-large': token('The token is longer than a verifier or a header takes.'),
   'token-verified': token('The token is verified by what is public.'),
 
@@ -99,6 +105,10 @@ export const findingRows = {
   'token-shortened': cluster('The API server shortens the lifetime of tokens.'),
 
   'webhook-not-registered': webhook('The webhook is not registered.'),
+  'webhook-entry-missing': webhook('An entry of the registration is not there.'),
+  'failure-policy-changed': webhook(
+    'An entry of the registration has another failurePolicy than it was installed with.',
+  ),
   'ca-bundle-missing': webhook('The registration has no usable caBundle.'),
   'ca-bundle-mismatch': webhook("The API server does not trust the webhook's certificate."),
   'ca-bundle-expires': webhook('The last CA of a caBundle has expired or should have been renewed.'),
@@ -114,6 +124,7 @@ export const findingRows = {
   ),
   'deployment-degraded': webhook('Some replicas of a Deployment are not available, or all of one half of the webhook.'),
   'version-skew': webhook('The services run different versions.'),
+  'cli-version': webhook('The services run another version than this podpass.'),
 } as const satisfies Record<string, FindingRow>;
 
 export type FindingCode = keyof typeof findingRows;

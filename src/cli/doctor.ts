@@ -41,6 +41,7 @@ async function observe(
   ];
   return {
     now: Date.now(),
+    version: terminal.version,
     issuer,
     ...outside,
     tokens: await Promise.all(tokens.map((each) => lookAtToken(each.token, keys, { name: each.name, audience }))),

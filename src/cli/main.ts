@@ -28,7 +28,11 @@ const commands: { readonly [C in CommandName]: () => Promise<Run<C>> } = {
 };
 
 /** Runs the command line and resolves with its exit code: 0 done, 1 failed, 2 wrong use. */
-export async function main(argv: readonly string[], version: string, terminal: Terminal): Promise<number> {
+export async function main(
+  argv: readonly string[],
+  version: string,
+  terminal: Omit<Terminal, 'version'>,
+): Promise<number> {
   const [name, ...rest] = argv;
   if (name === '--version' || name === '-V') {
     terminal.out(`${version}\n`);
@@ -45,7 +49,7 @@ export async function main(argv: readonly string[], version: string, terminal: T
     terminal.err(`${describe({ object: 'podpass', key: 'command', value: name, wrong: 'is not known', accepted })}\n`);
     return 2;
   }
-  return run(name as CommandName, rest, terminal);
+  return run(name as CommandName, rest, { ...terminal, version });
 }
 
 async function run<C extends CommandName>(command: C, argv: readonly string[], terminal: Terminal): Promise<number> {

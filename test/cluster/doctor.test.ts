@@ -1,9 +1,10 @@
-import { createPrivateKey } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
+import { createPrivateKey, createPublicKey } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:https';
 import { join } from 'node:path';
 import { decodeJwt, decodeProtectedHeader, SignJWT } from 'jose';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { targetNames } from '../../src/catalog/targets.ts';
 import type { Finding } from '../../src/cli/doctor/rule.ts';
 import { allObjects } from '../../src/cli/manifests/installation.ts';
 import type { KubeObject } from '../../src/cli/manifests/object.ts';
@@ -16,6 +17,7 @@ import { clusterBinaries, describeCluster } from './suite.ts';
 
 const CONFIGURATIONS = '/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations';
 const JSON_PATCH = { contentType: 'application/json-patch+json' };
+const MERGE_PATCH = { contentType: 'application/merge-patch+json' };
 
 describeCluster('podpass doctor', () => {
   const first = serviceAccountKeyPair('rsa');
@@ -153,6 +155,90 @@ describeCluster('podpass doctor', () => {
     expect(findings[0]).toMatchObject({ subject: 'the token given', seen: expect.stringContaining(' ago') });
   });
 
+  it('finds nothing for any target, but what is true of this machine', async () => {
+    const targets = targetNames.flatMap((name) => ['--target', name]);
+    const { findings } = await examine(targets);
+    const bad = findings.filter(({ severity }) => severity !== 'info').map(({ code }) => code);
+    expect([...new Set(bad)].sort()).toEqual(['address-private', 'issuer-port', 'tls-private-ca']);
+  });
+
+  it('names each change of the registration and the policy, and nothing else', async () => {
+    const here = ['address-private', 'tls-private-ca'];
+    const changed = async (path: string, patch: readonly object[], ...codes: string[]) => {
+      const { metadata: _, ...before } = await cluster.expect<KubeObject>('GET', path);
+      await cluster.expect('PATCH', path, patch, JSON_PATCH);
+      const seen = async () => {
+        const { findings } = await examine();
+        const bad = findings.filter(({ severity }) => severity !== 'info').map(({ code }) => code);
+        return [...new Set(bad)].filter((code) => !here.includes(code)).sort();
+      };
+      const expected = JSON.stringify(codes.sort());
+      await until(expected, async () => JSON.stringify(await seen()) === expected);
+      const restored = Object.keys(before).filter((key) => !['apiVersion', 'kind', 'status'].includes(key));
+      const undo = restored.map((key) => ({ op: 'replace', path: `/${key}`, value: before[key] }));
+      await cluster.expect('PATCH', path, undo, JSON_PATCH);
+      await until('health', async () => (await seen()).length === 0);
+    };
+    const registration = `${CONFIGURATIONS}/podpass`;
+    const { webhooks } = await cluster.expect<{ webhooks: { name: string }[] }>('GET', registration);
+    expect(webhooks.map(({ name }) => name.split('.')[0])).toEqual(['all', 'again', 'annotated', 'labelled']);
+    const policy = (index: number, value: string) => [
+      { op: 'replace', path: `/webhooks/${index}/failurePolicy`, value },
+    ];
+    await changed(registration, [{ op: 'remove', path: '/webhooks/0' }], 'webhook-entry-missing');
+    await changed(registration, [{ op: 'remove', path: '/webhooks/1' }], 'webhook-entry-missing');
+    await changed(registration, [{ op: 'remove', path: '/webhooks/3' }], 'webhook-entry-missing', 'webhook-fails-open');
+    await changed(registration, policy(0, 'Fail'), 'failure-policy-changed');
+    await changed(registration, policy(3, 'Ignore'), 'webhook-fails-open');
+    const other = Buffer.from(testCa().cert).toString('base64');
+    const foreign = webhooks.map((_, index) => ({
+      op: 'replace',
+      path: `/webhooks/${index}/clientConfig/caBundle`,
+      value: other,
+    }));
+    await changed(registration, foreign, 'ca-bundle-mismatch');
+    const binding = '/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings';
+    const bound = await cluster.expect<KubeObject>('GET', `${binding}/podpass`);
+    await cluster.expect('DELETE', `${binding}/podpass`);
+    expect((await examine()).codes).toContain('policy-missing');
+    const { name, labels } = bound.metadata;
+    const again = { ...bound, metadata: { name, ...(labels ? { labels } : {}) } };
+    await cluster.expect('POST', binding, again);
+    await until('the policy', async () => !(await examine()).codes.includes('policy-missing'));
+  }, 180_000);
+
+  it('compares its own version with those that run', async () => {
+    await cluster.createNamespace('podpass');
+    const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
+    const path = '/apis/apps/v1/namespaces/podpass/deployments';
+    const names = ['podpass-webhook-a', 'podpass-webhook-b', 'podpass-discovery'];
+    const running = async (...images: string[]) => {
+      for (const [index, name] of names.entries()) {
+        const labels = { app: name };
+        const containers = [{ name: 'podpass', image: images[index] ?? images[0] }];
+        const template = { metadata: { labels }, spec: { containers } };
+        const object = { metadata: { name }, spec: { replicas: 1, selector: { matchLabels: labels }, template } };
+        await cluster.request('DELETE', `${path}/${name}`);
+        await cluster.expect('POST', path, object);
+        const status = { replicas: 1, readyReplicas: 1, availableReplicas: 1 };
+        await cluster.expect('PATCH', `${path}/${name}/status`, { status }, MERGE_PATCH);
+      }
+      const { findings } = await examine();
+      return findings
+        .filter(({ code }) => /version|deployment/.test(code))
+        .map(({ code, severity, subject }) => `${severity} ${code}: ${subject.split('/').at(-1)}`);
+    };
+    expect(await running(`registry.example.com:5000/podpass:${version}`)).toEqual([]);
+    expect(await running('podpass:latest')).toEqual([]);
+    expect(await running('podpass:99.1.2')).toEqual(names.map((name) => `warning cli-version: ${name}`));
+    const patch = `${version.split('.').slice(0, 2).join('.')}.99`;
+    expect(await running(`podpass:${version}`, `podpass:${version}`, `podpass:${patch}`)).toEqual([
+      'warning version-skew: Deployments',
+      'info cli-version: podpass-discovery',
+    ]);
+    for (const name of names) await cluster.expect('DELETE', `${path}/${name}`);
+  });
+
   it('names a wiped caBundle, and a webhook that is down', async () => {
     const path = `${CONFIGURATIONS}/podpass`;
     const before = await cluster.expect<{ webhooks: { clientConfig: { caBundle: string } }[] }>('GET', path);
@@ -190,8 +276,14 @@ describeCluster('podpass doctor', () => {
     const caFile = join(cluster.folder, 'front-ca.pem');
     writeFileSync(caFile, ca.cert);
     const key = rsaKey();
-    const behind = async (certificate: { cert: string; key: string }, jwksUri: string) => {
-      const keys = await cluster.expect('GET', '/openid/v1/jwks');
+    const publicMembers = (publicPem: string) => createPublicKey(publicPem).export({ format: 'jwk' });
+    const behind = async (
+      certificate: { cert: string; key: string },
+      jwksUri: string,
+      published = (all: readonly object[]) => all,
+    ) => {
+      const own = await cluster.expect<{ keys: object[] }>('GET', '/openid/v1/jwks');
+      const keys = { keys: published(own.keys) };
       const document = {
         ...(await cluster.expect<object>('GET', '/.well-known/openid-configuration')),
         jwks_uri: jwksUri,
@@ -210,6 +302,10 @@ describeCluster('podpass doctor', () => {
     };
     const expired = await behind(serverCertificate(ca, key, Date.now() - 1000), `${issuer}/openid/v1/jwks`);
     expect(expired.errors).toEqual(['tls-expired']);
+    const stranger = serviceAccountKeyPair('rsa').publicPem;
+    const replaced = (keys: readonly object[]) => keys.map((each) => ({ ...each, ...publicMembers(stranger) }));
+    const differ = await behind(serverCertificate(ca, key), `${issuer}/openid/v1/jwks`, replaced);
+    expect(differ.errors).toEqual(['keys-differ', 'token-signature']);
     const hidden = await behind(serverCertificate(ca, key), 'https://10.255.255.1:6443/openid/v1/jwks');
     expect(hidden.errors).toEqual(['jwks-uri-private']);
     const own = await behind(serverCertificate(ca, key), `${cluster.url}/openid/v1/jwks`);

@@ -1,48 +1,19 @@
-import { spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
-import { fileURLToPath } from 'node:url';
-import { CreateBucketCommand, PutBucketPolicyCommand, S3Client } from '@aws-sdk/client-s3';
-import { createLocalJWKSet, type JSONWebKeySet, jwtVerify, SignJWT } from 'jose';
+import type { JSONWebKeySet } from 'jose';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { ec, expectedKid, type KeyPair, pem, rsa } from '../unit/key-material.ts';
+import { ec, expectedKid, pem, rsa } from '../unit/key-material.ts';
 import { type ControlPlane, serviceAccountKeyPair, startControlPlane } from './control-plane.ts';
+import { publicBucket, publish, startCopying, tokenOf, verifies } from './copies.ts';
 import { type AwsEnvironment, Minio } from './minio.ts';
-import { kubeconfigOf, type LogLine, type Podpass, type Ran, startDiscovery, until } from './podpass.ts';
-import { freePort, Guardian, Server } from './servers.ts';
+import { kubeconfigOf, type Podpass, startDiscovery, until } from './podpass.ts';
+import { freePort } from './servers.ts';
 import { clusterBinaries, describeCluster } from './suite.ts';
 
-const executable = fileURLToPath(new URL('../../dist/podpass.js', import.meta.url));
 const PATHS = ['openid/v1/jwks', '.well-known/jwks.json', 'keys.json', '.well-known/openid-configuration'];
-
-/** Anyone may read the objects, as a bucket for this purpose is set up. */
-async function publicBucket(aws: AwsEnvironment, name: string): Promise<void> {
-  const client = new S3Client({
-    endpoint: aws.AWS_ENDPOINT_URL ?? '',
-    region: 'us-east-1',
-    forcePathStyle: true,
-    credentials: { accessKeyId: aws.AWS_ACCESS_KEY_ID ?? '', secretAccessKey: aws.AWS_SECRET_ACCESS_KEY ?? '' },
-  });
-  await client.send(new CreateBucketCommand({ Bucket: name }));
-  const read = { Effect: 'Allow', Principal: '*', Action: 's3:GetObject', Resource: `arn:aws:s3:::${name}/*` };
-  const Policy = JSON.stringify({ Version: '2012-10-17', Statement: [read] });
-  await client.send(new PutBucketPolicyCommand({ Bucket: name, Policy }));
-  client.destroy();
-}
-
-/** `podpass publish`, and a way to kill it. */
-function publish(args: readonly string[], env: AwsEnvironment) {
-  const child = spawn(process.execPath, [executable, 'publish', ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
-  const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
-  const done: Promise<Ran> = Promise.all([ended, text(child.stdout), text(child.stderr)]).then(
-    ([code, stdout, stderr]) => ({ code, stdout, stderr }),
-  );
-  return { done, kill: () => child.kill('SIGKILL') };
-}
 
 /** Between a client and MinIO; `onRequest` may say that a request shall get no further. */
 async function proxyOf(target: string, onRequest: () => 'pass' | 'drop') {
@@ -66,56 +37,6 @@ async function proxyOf(target: string, onRequest: () => 'pass' | 'drop') {
     server.close();
   };
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, close };
-}
-
-async function tokenOf(pair: KeyPair, alg: string, issuer: string): Promise<string> {
-  return new SignJWT({ sub: 'x' })
-    .setProtectedHeader({ alg, kid: expectedKid(pair) })
-    .setIssuer(issuer)
-    .setAudience('test')
-    .setExpirationTime('1h')
-    .sign(pair.privateKey);
-}
-
-/** Verifies as an outsider who has nothing but the issuer, by the rules of OpenID Connect Discovery. */
-async function verifies(token: string, issuer: string): Promise<string> {
-  const metadata = (await (await fetch(`${issuer}/.well-known/openid-configuration`)).json()) as {
-    issuer: string;
-    jwks_uri: string;
-    id_token_signing_alg_values_supported: string[];
-  };
-  expect(metadata.issuer).toBe(issuer);
-  const keys = createLocalJWKSet((await (await fetch(metadata.jwks_uri)).json()) as JSONWebKeySet);
-  const algorithms = metadata.id_token_signing_alg_values_supported;
-  const { payload } = await jwtVerify(token, keys, { issuer, audience: 'test', algorithms });
-  return payload.sub ?? '';
-}
-
-/** A discovery that keeps copies, with its own environment. */
-async function startCopying(folder: string, args: readonly string[], env: AwsEnvironment) {
-  const own = await mkdtemp(join(folder, 'discovery-'));
-  const guardian = new Guardian(own);
-  const logFile = join(own, 'log');
-  const flags = ['--bind-address', '127.0.0.1', '--port', '0', '--metrics-port', '0', '--shutdown-delay', '0'];
-  const command = [executable, 'discovery', ...flags, ...args];
-  const server = new Server(guardian, 'podpass discovery', process.execPath, command, logFile, env);
-  const logs = async (): Promise<LogLine[]> =>
-    (await readFile(logFile, 'utf8'))
-      .split('\n')
-      .filter((line) => line.startsWith('{') && line.endsWith('}'))
-      .map((line) => JSON.parse(line) as LogLine);
-  return {
-    logs,
-    async metrics(): Promise<string> {
-      const listening = (await logs()).find(({ msg }) => msg === 'listening');
-      return (await fetch(`http://127.0.0.1:${listening?.metricsPort}/metrics`)).text();
-    },
-    async stop(): Promise<string> {
-      await server.end('SIGTERM', 30_000);
-      await guardian.end();
-      return server.exited;
-    },
-  };
 }
 
 describeCluster('copies in a bucket', () => {

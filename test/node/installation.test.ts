@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { until } from '../cluster/podpass.ts';
 import { goOidc, jose } from '../cluster/verifiers.ts';
+import { describeDoctor } from './doctor.ts';
 import { describeFaults } from './faults.ts';
 import { IMAGE, Installed, type Pod } from './installed.ts';
 import { describePlacement } from './placement.ts';
@@ -78,6 +79,7 @@ describeNode('an installation on a node', () => {
     });
   });
 
+  describeDoctor(get);
   describeTokenFiles(get);
 
   describe('a Job', () => {

@@ -179,6 +179,18 @@ issuers:
     expect(issuers(file(A, `${A}/p`, `${A}/P`, 'https://a.example:8443'))).toHaveLength(4);
   });
 
+  test('no two have one place for their documents', () => {
+    const file = (...more: string[]) =>
+      `issuers: [${more.map((each, index) => `{issuer: "https://${index}.example", keys: k, ${each}}`)}]`;
+    expect(issuers(file('publishTo: a/', 'publishTo: [c, b]', 'publishTo: [b, a]'))).toEqual([
+      expect.stringMatching(/issuers\[2\]\.publishTo: "b" has the documents of issuers\[1\]; accepted: a folder or/),
+    ]);
+    const s3 = 'publishTo: "s3://bucket/a"';
+    expect(issuers(file(s3, s3))).toEqual([expect.stringContaining('issuers[1].publishTo: "s3://bucket/a" has the')]);
+    expect(issuers(file(s3, `${s3}, s3Endpoint: "https://s3.example"`))).toHaveLength(2);
+    expect(issuers(file('publishTo: [a, a]', 'publishTo: a/b'))).toHaveLength(2);
+  });
+
   test('a flag or a variable that names one is refused beside an item that says otherwise', () => {
     const file = `issuers: [{issuer: ${A}, keys: a.pem}]`;
     expect(issuers(file, ['--keys', 'b.pem'], { PODPASS_ISSUER: A })).toEqual([

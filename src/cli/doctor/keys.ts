@@ -4,7 +4,7 @@ import { quote } from '../../fault.ts';
 import type { Fetched, Jwk } from './observation.ts';
 
 /** The keys of a JWK Set as they are written; absent where it is none. */
-export function keysOf(jwks: Fetched | undefined): readonly Jwk[] | undefined {
+export function keysOf(jwks: Pick<Fetched, 'json'> | undefined): readonly Jwk[] | undefined {
   const keys = jwks?.json?.keys;
   return Array.isArray(keys) ? keys.filter((key) => typeof key === 'object' && key !== null) : undefined;
 }

@@ -10,6 +10,8 @@ export interface Observation {
   /** Addresses of the host of `jwks_uri`, also where it was not asked. */
   readonly jwksAddresses?: readonly string[] | undefined;
   readonly tokens: readonly TokenSeen[];
+  /** Of this podpass. */
+  readonly version?: string | undefined;
   readonly cluster?: ClusterSeen | undefined;
 }
 
@@ -24,11 +26,23 @@ export interface Fetched {
   readonly bytes: number;
   /** From the request to the last byte. */
   readonly milliseconds: number;
-  /** Date header minus the clock here, in milliseconds. */
+  /** Date header, and the age of a cache's copy, minus the clock here; in milliseconds. */
   readonly skew?: number | undefined;
   /** The body, where it is a JSON object. */
   readonly json?: Readonly<Record<string, unknown>> | undefined;
   readonly tls?: TlsSeen | undefined;
+  /** The same question a few times more, and as verifiers put it; absent where the first answer was not good. */
+  readonly again?: readonly AnswerAgain[] | undefined;
+}
+
+/** One more answer at the same URL. */
+export interface AnswerAgain {
+  /** The header that was sent; absent: none was. */
+  readonly accept?: string | undefined;
+  readonly status?: number | undefined;
+  readonly failure?: Failed | undefined;
+  /** What counts in the document, to compare it with; absent where it is no JSON object, or compressed. */
+  readonly content?: string | undefined;
 }
 
 export interface Failed {

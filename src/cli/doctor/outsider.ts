@@ -44,6 +44,17 @@ export async function fetchOutside(url: string, accept: string, ca: Trust): Prom
   return { url, addresses, milliseconds, ...rest, bytes: body?.length ?? 0, json: jsonObject(body), tls };
 }
 
+/** One more exchange at addresses that are known, without a look at the certificate. */
+export async function exchangeOutside(
+  url: string,
+  accept: string | undefined,
+  addresses: readonly string[],
+  ca: Trust,
+): Promise<Pick<Fetched, 'status' | 'failure' | 'headers' | 'json'>> {
+  const { status, failure, headers, body } = await get(url, accept, addresses, contextFor(ca));
+  return { status, failure, headers, json: jsonObject(body) };
+}
+
 interface Exchange {
   readonly failure?: Failed;
   readonly status?: number;
@@ -56,7 +67,7 @@ interface Exchange {
 
 function get(
   url: string,
-  accept: string,
+  accept: string | undefined,
   addresses: readonly string[],
   secureContext: SecureContext,
 ): Promise<Exchange> {
@@ -71,7 +82,7 @@ function get(
       resolve({ ...known, failure: failed(error, signal), headers: headersOf(answer), fault });
     };
     const request = (new URL(url).protocol === 'https:' ? httpsRequest : httpRequest)(url, {
-      headers: { accept, 'accept-encoding': 'identity', 'user-agent': 'podpass' },
+      headers: { ...(accept === undefined ? {} : { accept }), 'accept-encoding': 'identity', 'user-agent': 'podpass' },
       signal,
       agent: false,
       lookup: lookupIn(addresses),
@@ -85,8 +96,7 @@ function get(
     });
     request.on('response', (response) => {
       answer = response;
-      const date = Date.parse(response.headers.date ?? '');
-      const skew = Number.isNaN(date) ? undefined : date - Date.now();
+      const skew = skewOf(response);
       const chunks: Buffer[] = [];
       let length = 0;
       response.on('error', fail);
@@ -105,6 +115,13 @@ function get(
     });
     request.end();
   });
+}
+
+/** A cache's copy has the date at which it was made, and tells its age beside (RFC 9111 sections 4.2.3 and 5.1). */
+function skewOf({ headers }: IncomingMessage): number | undefined {
+  const date = Date.parse(headers.date ?? '');
+  const age = /^\d{1,9}$/.test(headers.age ?? '') ? Number(headers.age) : 0;
+  return Number.isNaN(date) ? undefined : date + age * 1000 - Date.now();
 }
 
 /** The chain as it is sent, which an empty store shows, and whether it is good without `--ca`. */

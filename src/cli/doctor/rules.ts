@@ -5,6 +5,7 @@ import { clusterRules } from './rules/cluster.ts';
 import { documentRules } from './rules/document.ts';
 import { issuerRules } from './rules/issuer.ts';
 import { keyRules } from './rules/keys.ts';
+import { repeatRules } from './rules/repeats.ts';
 import { tlsRules } from './rules/tls.ts';
 import { tokenRules } from './rules/tokens.ts';
 import { webhookRules } from './rules/webhook.ts';
@@ -14,6 +15,7 @@ export const rules: readonly Rule[] = [
   ...clusterRules,
   ...issuerRules,
   ...answerRules,
+  ...repeatRules,
   ...tlsRules,
   ...documentRules,
   ...keyRules,

@@ -1,7 +1,11 @@
 import type { FindingCode } from '../../../src/catalog/findings.ts';
+import { targetLimits } from '../../../src/catalog/target-limits.ts';
+import { contentOf } from '../../../src/cli/doctor/content.ts';
 import type {
+  AnswerAgain,
   CertificateSeen,
   ClusterSeen,
+  EntrySeen,
   Fetched,
   Jwk,
   Observation,
@@ -54,8 +58,25 @@ const metadata = {
   subject_types_supported: ['public'],
   id_token_signing_alg_values_supported: ['RS256'],
 };
-const document: Fetched = { ...answered, json: metadata };
-const jwks: Fetched = { ...answered, url: metadata.jwks_uri, json: { keys: [first, second] } };
+const document: Fetched = {
+  ...answered,
+  json: metadata,
+  again: [
+    { accept: 'application/json', status: 200, content: contentOf({ json: metadata, headers: {} }) },
+    { status: 200, content: contentOf({ json: metadata, headers: {} }) },
+  ],
+};
+const keySet = { keys: [first, second] };
+const jwks: Fetched = {
+  ...answered,
+  url: metadata.jwks_uri,
+  json: keySet,
+  again: [targetLimits.keycloak.accept, targetLimits.kafka.accept, undefined].map((accept) => ({
+    accept,
+    status: 200,
+    content: contentOf({ json: keySet, headers: {} }),
+  })),
+};
 const claims = {
   iss: ISSUER,
   sub: 'system:serviceaccount:shop:web',
@@ -73,13 +94,17 @@ const token: TokenSeen = {
   signature: 'good',
 };
 const authority = { notBefore: NOW - 60 * DAY, notAfter: NOW + 300 * DAY };
+const entry = (name: string, failurePolicy: string): EntrySeen => ({
+  name: `${name}.podpass.dev`,
+  failurePolicy,
+  selective: true,
+  caBundle: 'readable',
+  lastCa: authority,
+});
 const webhook: WebhookSeen = {
   namespace: 'podpass',
   registered: true,
-  entries: [
-    { name: 'all', failurePolicy: 'Ignore', selective: true, caBundle: 'readable', lastCa: authority },
-    { name: 'labelled', failurePolicy: 'Fail', selective: true, caBundle: 'readable', lastCa: authority },
-  ],
+  entries: [...['all', 'again', 'annotated'].map((name) => entry(name, 'Ignore')), entry('labelled', 'Fail')],
   policy: true,
   deployments: Object.entries({ 'webhook-a': 1, 'webhook-b': 1, discovery: 2 }).map(([name, replicas]) => ({
     name: `Deployment podpass/podpass-${name}`,
@@ -103,6 +128,7 @@ const cluster: ClusterSeen = {
 
 export const healthy: Observation = {
   now: NOW,
+  version: '1.0.0',
   issuer: ISSUER,
   document,
   jwks,
@@ -115,6 +141,8 @@ const withDocument = (more: Partial<Fetched>): Observation => ({ ...healthy, doc
 const withMetadata = (more: object): Observation => withDocument({ json: { ...metadata, ...more } });
 const withHeaders = (headers: Record<string, string>) => withDocument({ headers: { ...document.headers, ...headers } });
 const withJwks = (more: Partial<Fetched>): Observation => ({ ...healthy, jwks: { ...jwks, ...more } });
+const withAgain = (at: number, more: Partial<AnswerAgain>) =>
+  withJwks({ again: (jwks.again ?? []).map((each, index) => (index === at ? { ...each, ...more } : each)) });
 const withKeys = (...keys: readonly Jwk[]): Observation => withJwks({ json: { keys } });
 const without = (key: Jwk, member: string): Jwk =>
   Object.fromEntries(Object.entries(key).filter(([name]) => name !== member));
@@ -143,7 +171,22 @@ export const fixtures: Readonly<Record<FindingCode, readonly Observation[]>> = {
   'issuer-too-long': [withIssuer(`${ISSUER}/${'x'.repeat(250)}`), withIssuer(`${ISSUER}/${'x'.repeat(600)}`)],
 
   'dns-failed': [failedBy('dns')],
-  'address-private': [withDocument({ addresses: ['192.168.1.1'] }), withDocument({ addresses: ['fd00::1'] })],
+  'address-private': [
+    withDocument({ addresses: ['192.168.1.1'] }),
+    withDocument({ addresses: ['fd00::1'] }),
+    withDocument({ addresses: ['169.254.7.7'] }),
+  ],
+  'address-ipv6-only': [withDocument({ addresses: ['2001:db8::7'] })],
+  unsteady: [
+    withAgain(0, { status: 503, content: undefined }),
+    withAgain(2, { status: undefined, content: undefined, failure: { kind: 'time', message: 'no answer' } }),
+  ],
+  'answers-differ': [withAgain(2, { content: contentOf({ json: { keys: [first] }, headers: {} }) })],
+  'accept-refused': [
+    withAgain(0, { status: 406, content: undefined }),
+    withAgain(1, { status: 200, content: undefined }),
+    withAgain(2, { status: 403, content: undefined }),
+  ],
   'no-answer': [failedBy('connection'), failedBy('time')],
   redirect: [withDocument({ status: 301, headers: { location: 'https://other.example.com/' }, json: undefined })],
   'status-not-200': [withDocument({ status: 503, json: undefined })],
@@ -152,12 +195,16 @@ export const fixtures: Readonly<Record<FindingCode, readonly Observation[]>> = {
   'content-type': [withHeaders({ 'content-type': 'text/plain' }), withHeaders({ 'content-type': '' })],
   compressed: [withHeaders({ 'content-encoding': 'gzip' })],
   'cache-missing': [withHeaders({ 'cache-control': 'public' })],
+  'cache-none': [withHeaders({ 'cache-control': 'no-store' }), withHeaders({ 'cache-control': 'public, max-age=0' })],
   'cache-long': [withHeaders({ 'cache-control': 'max-age=604800' })],
   'cache-shared': [withHeaders({ vary: 'accept' }), withHeaders({ 'set-cookie': 'a=b' })],
-  'clock-skew': [withDocument({ skew: 120_000 }), withCluster({ skew: -120_000 })],
+  'clock-skew': [withDocument({ skew: 120_000 }), withCluster({ skew: -120_000 }), withCluster({ skew: 45_000 })],
 
   'tls-failed': [failedBy('tls')],
-  'tls-expired': [withLeaf({ notAfter: NOW - 1000 })],
+  'tls-expired': [
+    withLeaf({ notAfter: NOW - 1000 }),
+    withTls({ chain: [leaf, { ...leaf, subject: 'an old CA', notAfter: NOW - DAY }] }),
+  ],
   'tls-not-yet-valid': [withLeaf({ notBefore: NOW + 1000 })],
   'tls-expires-soon': [withLeaf({ notAfter: NOW + 10 * DAY })],
   'tls-wrong-host': [withLeaf({ forHost: false })],
@@ -193,7 +240,10 @@ export const fixtures: Readonly<Record<FindingCode, readonly Observation[]>> = {
   'key-without-kid': [withKeys(first, without(second, 'kid'))],
   'key-without-use': [withKeys(first, without(second, 'use')), withKeys(first, { ...second, use: 'enc' })],
   'key-without-alg': [withKeys(first, without(second, 'alg'))],
-  'key-unsupported': [withKeys(first, { kty: 'OKP', crv: 'Ed25519', kid: 'a', use: 'sig', x: 'AA' })],
+  'key-unsupported': [
+    withKeys(first, { kty: 'OKP', crv: 'Ed25519', kid: 'a', use: 'sig', x: 'AA' }),
+    withKeys(first, { kty: 'EC', crv: 'secp256k1', kid: 'a', use: 'sig', x: 'AA', y: 'AA' }),
+  ],
   'key-unusable': [withKeys(first, { ...onCurve, x: 'AQ' }), withKeys(first, { ...second, alg: 'ES256' })],
   'key-weak': [withKeys(first, weak)],
   'key-exponent': [withKeys(first, { ...second, e: 'BQ' })],
@@ -212,10 +262,19 @@ export const fixtures: Readonly<Record<FindingCode, readonly Observation[]>> = {
   'token-issuer': [withClaims({ iss: `${ISSUER}/` }), withClaims({ iss: ['a', 'b'] })],
   'token-audience': [withClaims({ aud: ['other'] }), withClaims({ aud: undefined })],
   'token-audiences-several': [withClaims({ aud: ['https://api.example.com', 'other'] })],
-  'token-claims-missing': [withClaims({ exp: undefined }), withClaims({ sub: 'somebody' })],
+  'token-claims-missing': [
+    withClaims({ exp: undefined }),
+    withClaims({ sub: 'somebody' }),
+    withClaims({ iat: undefined }),
+  ],
   'token-expired': [withClaims({ exp: seconds - 5 }), withClaims({ exp: seconds - 50_000 })],
   'token-not-yet-valid': [withClaims({ nbf: seconds + 300 }), withClaims({ nbf: undefined, iat: seconds + 30 })],
   'token-lifetime': [withClaims({ exp: seconds + 5000 }), withClaims({ exp: seconds + 200_000 })],
+  'token-claim-long': [
+    withClaims({ aud: ['a'.repeat(256)] }),
+    withClaims({ aud: ['a'.repeat(257)] }),
+    withClaims({ sub: `system:serviceaccount:shop:${'a'.repeat(120)}` }),
+  ],
   'token-large': [withToken({ length: 9000 }), withToken({ length: 21_000 })],
   'token-verified': [healthy],
 
@@ -238,6 +297,13 @@ export const fixtures: Readonly<Record<FindingCode, readonly Observation[]>> = {
   'webhook-not-registered': [
     withWebhook({ registered: false, entries: [], trial: undefined }),
     withWebhook({ registered: false, entries: [], trial: undefined, deployments: [] }),
+  ],
+  'webhook-entry-missing': ['all', 'again'].map((gone) =>
+    withWebhook({ entries: webhook.entries?.filter(({ name }) => !name.startsWith(`${gone}.`)) }),
+  ),
+  'failure-policy-changed': [
+    withEntry({ failurePolicy: 'Fail' }),
+    withWebhook({ entries: [...(webhook.entries ?? []), entry('azure', 'Ignore')] }),
   ],
   'ca-bundle-missing': [withEntry({ caBundle: 'missing' }), withEntry({ caBundle: 'unreadable' })],
   'ca-bundle-expires': [2, -1].map((days) => withEntry({ lastCa: { ...authority, notAfter: NOW + days * DAY } })),
@@ -264,4 +330,8 @@ export const fixtures: Readonly<Record<FindingCode, readonly Observation[]>> = {
   ],
   'deployment-degraded': [withDeployments(/discovery/, { available: 1 }), withDeployments(/-a$/, { available: 0 })],
   'version-skew': [withDeployments(/-b$/, { image: 'podpass:0.9.0' })],
+  'cli-version': [
+    withDeployments(/./, { image: 'registry.example.com:5000/podpass:1.1.0' }),
+    withDeployments(/./, { image: 'podpass:1.0.1@sha256:abc' }),
+  ],
 };

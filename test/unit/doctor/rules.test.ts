@@ -73,6 +73,32 @@ describe('targets', () => {
     expect(severities(slow, 'slow', ['aws', 'kafka'])).toEqual(['error']);
   });
 
+  test.each(targetNames)('%s has a rule of its own', (target) => {
+    expect(rules.filter(({ targets }) => targets?.includes(target)).length).toBeGreaterThan(0);
+  });
+
+  test('a key of another type is skipped by those that stop at a curve', () => {
+    const [type = healthy, curve = healthy] = fixtures['key-unsupported'];
+    expect(severities(type, 'key-unsupported', ['nimbus'])).toEqual(['warning']);
+    expect(severities(curve, 'key-unsupported', ['nimbus'])).toEqual(['error']);
+    expect(severities(type, 'key-unsupported', ['minio'])).toEqual(['error']);
+  });
+
+  test('an address that is private is no fault for who runs beside it, and one of this machine is for all', () => {
+    const [near = healthy, , linkLocal = healthy] = fixtures['address-private'];
+    expect(severities(near, 'address-private', ['kafka'])).toEqual([]);
+    expect(severities(near, 'address-private', ['aws'])).toEqual(['error']);
+    expect(severities(near, 'address-private')).toEqual(['warning']);
+    expect(severities(linkLocal, 'address-private', ['kafka'])).toEqual(['warning']);
+    expect(severities(linkLocal, 'address-private', ['istio'])).toEqual(['error']);
+  });
+
+  test('half a minute between the clocks is too much for Kafka alone', () => {
+    const early = fixtures['clock-skew'].at(-1) ?? healthy;
+    expect(severities(early, 'clock-skew', ['kafka'])).toEqual(['warning']);
+    expect(severities(early, 'clock-skew', ['jose'])).toEqual([]);
+  });
+
   test('an algorithm that is not taken is an error where no key has another', () => {
     expect(severities(onCurve, 'algorithm-unfit', ['azure'])).toEqual(['error']);
     expect(severities(onCurve, 'algorithm-unfit', ['gcp'])).toEqual([]);

@@ -1,16 +1,19 @@
+import { isIP } from 'node:net';
+import { targetLimits } from '../../../catalog/target-limits.ts';
 import { quote } from '../../../fault.ts';
-import { reachOfAll } from '../address.ts';
+import { type Reach, reachOfAll } from '../address.ts';
 import type { Fetched, Observation } from '../observation.ts';
 import type { Rule, Sighting } from '../rule.ts';
 
 /** Rules for both documents: the way to them, the answer, its headers. */
 
 const SKEW_MS = 60_000;
+const KAFKA_MS = targetLimits.kafka.leeway * 1000;
 /** What the API server itself says; a new key should be public as long before it signs. */
 const MAX_AGE_S = 3600;
 
 /** Both exchanges, as far as there were some. */
-export function exchanges({ document, jwks }: Observation): readonly Fetched[] {
+export function exchanges({ document, jwks }: Pick<Observation, 'document' | 'jwks'>): readonly Fetched[] {
   return [document, jwks].filter((each) => each !== undefined);
 }
 
@@ -38,14 +41,29 @@ export const answerRules: readonly Rule[] = [
     code: 'address-private',
     severity: 'error',
     targets: ['aws', 'azure', 'gcp'],
-    others: true,
-    find: ofEach(({ url, addresses }) => {
-      const reach = reachOfAll(addresses);
-      if (addresses.length === 0 || reach === 'public') return undefined;
-      return `${new URL(url).hostname} is ${addresses.join(', ')} (${reach})`;
-    }),
+    find: at(['private']),
     why: 'verifiers outside this network do not reach such an address. Your resolver may also give another one than theirs.',
     next: 'Serve or publish the documents at a public address, or use only verifiers inside this network.',
+  },
+  {
+    code: 'address-private',
+    severity: 'error',
+    targets: ['aws', 'azure', 'gcp', 'istio'],
+    others: true,
+    find: at(['loopback', 'link-local']),
+    why: 'nobody beyond this machine or its network segment reaches such an address, and istiod refuses link-local ones.',
+    next: 'Serve or publish the documents at an address that verifiers reach. For a trial on this machine: nothing.',
+  },
+  {
+    code: 'address-ipv6-only',
+    severity: 'warning',
+    find: ofEach(({ url, addresses }) => {
+      const only = addresses.length > 0 && addresses.every((each) => isIP(each) === 6);
+      if (!only || reachOfAll(addresses) !== 'public') return undefined;
+      return `${new URL(url).hostname} is ${addresses.join(', ')}, and has no IPv4 address`;
+    }),
+    why: 'Verifiers in networks without IPv6 do not reach it.',
+    next: 'Give the host an A record too, unless all your verifiers have IPv6.',
   },
   {
     code: 'no-answer',
@@ -127,11 +145,20 @@ export const answerRules: readonly Rule[] = [
     code: 'cache-missing',
     severity: 'warning',
     find: ofEach((fetched) =>
-      ok(fetched) && maxAge(fetched) === undefined
+      ok(fetched) && maxAge(fetched) === undefined && !isNotKept(fetched)
         ? `Cache-Control: ${quote(fetched.headers['cache-control'] ?? '')}`
         : undefined,
     ),
     why: 'Caches between choose a time of their own, so nobody knows when a new key is seen by all.',
+    next: 'Send Cache-Control with a max-age of some minutes, as podpass discovery does.',
+  },
+  {
+    code: 'cache-none',
+    severity: 'warning',
+    find: ofEach((fetched) =>
+      ok(fetched) && isNotKept(fetched) ? `Cache-Control: ${quote(fetched.headers['cache-control'] ?? '')}` : undefined,
+    ),
+    why: 'Whoever obeys it asks anew for each use, so that each fault here is felt by all verifiers at once.',
     next: 'Send Cache-Control with a max-age of some minutes, as podpass discovery does.',
   },
   {
@@ -157,24 +184,62 @@ export const answerRules: readonly Rule[] = [
   {
     code: 'clock-skew',
     severity: 'warning',
-    find: ({ document, jwks, cluster }) => {
-      const clocks = [document, jwks].map((fetched) => ({ subject: fetched?.url ?? '', skew: fetched?.skew }));
-      const all = [...clocks, { subject: `API server ${cluster?.server}`, skew: cluster?.skew }];
-      return all.flatMap(({ subject, skew = 0 }) =>
-        Math.abs(skew) <= SKEW_MS
-          ? []
-          : [{ subject, seen: `its clock is ${Math.round(Math.abs(skew) / 1000)} s ${skew > 0 ? 'ahead' : 'behind'}` }],
-      );
-    },
-    why: 'Verifiers allow a minute or none at all. With a wrong clock fresh tokens are not valid yet, and old ones seem to be expired. A copy that a cache keeps has an old date too.',
+    find: clocks(
+      ({ document, jwks, cluster }) => [
+        ...exchanges({ document, jwks }).map(({ url, skew }) => ({ subject: url, skew })),
+        { subject: `API server ${cluster?.server}`, skew: cluster?.skew },
+      ],
+      (ms) => ms > SKEW_MS,
+    ),
+    why: 'Verifiers allow a minute or none at all. With a wrong clock fresh tokens are not valid yet, and old ones seem to be expired. A copy that a cache keeps has an old date too, where the cache does not tell its age.',
     next: 'Look at the time synchronisation of this machine first, then of that server.',
   },
+  {
+    code: 'clock-skew',
+    severity: 'warning',
+    targets: ['kafka'],
+    // The clock of the API server decides what stands in tokens.
+    find: clocks(
+      ({ cluster }) => [{ subject: `API server ${cluster?.server}`, skew: cluster?.skew }],
+      (ms) => ms > KAFKA_MS && ms <= SKEW_MS,
+    ),
+    why: `brokers allow ${targetLimits.kafka.leeway} s, if they are not told otherwise.`,
+    next: 'Look at the time synchronisation of this machine first, then of that server; or set sasl.oauthbearer.clock.skew.seconds.',
+  },
 ];
+
+function at(reaches: readonly Reach[]) {
+  return ofEach(({ url, addresses }) => {
+    const reach = reachOfAll(addresses);
+    if (addresses.length === 0 || !reaches.includes(reach)) return undefined;
+    return `${new URL(url).hostname} is ${addresses.join(', ')} (${reach})`;
+  });
+}
+
+interface Clock {
+  readonly subject: string;
+  readonly skew: number | undefined;
+}
+
+function clocks(of: (observation: Observation) => readonly Clock[], concerns: (ms: number) => boolean) {
+  return (observation: Observation): readonly Sighting[] =>
+    of(observation).flatMap(({ subject, skew = 0 }) =>
+      concerns(Math.abs(skew))
+        ? [{ subject, seen: `its clock is ${Math.round(Math.abs(skew) / 1000)} s ${skew > 0 ? 'ahead' : 'behind'}` }]
+        : [],
+    );
+}
 
 function slowerThan(limit: number) {
   return ofEach(({ milliseconds, failure: failed }) =>
     failed === undefined && milliseconds > limit ? `the answer took ${milliseconds} ms from here` : undefined,
   );
+}
+
+/** By its own words; a max-age beside them does not count (RFC 9111 section 5.2.2). */
+function isNotKept(fetched: Fetched): boolean {
+  const directives = (fetched.headers['cache-control'] ?? '').toLowerCase().split(/\s*,\s*/);
+  return maxAge(fetched) === 0 || ['no-store', 'no-cache'].some((each) => directives.includes(each));
 }
 
 function maxAge({ headers }: Fetched): number | undefined {

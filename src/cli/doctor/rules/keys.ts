@@ -73,7 +73,7 @@ export const keyRules: readonly Rule[] = [
   {
     code: 'key-without-kid',
     severity: 'error',
-    targets: ['aws', 'gcp', 'authentik', 'minio', 'pyjwt', 'nimbus', 'jose'],
+    targets: ['aws', 'gcp', 'authentik', 'minio', 'kafka', 'pyjwt', 'nimbus', 'jose'],
     others: true,
     find: ofEachKey((key) => !hasKid(key) && 'has no kid'),
     why: 'the key is looked up by the kid in the header of the token, so it is never found.',
@@ -84,8 +84,17 @@ export const keyRules: readonly Rule[] = [
     severity: 'error',
     targets: ['keycloak'],
     others: true,
-    find: ofEachKey(({ use }) => use !== 'sig' && `has "use" ${show(use)}`),
+    find: ofEachKey(({ use }) => use === undefined && 'has no "use"'),
     why: 'keys without "use": "sig" are ignored, and the client is refused.',
+    next: 'Publish the key with "use": "sig".',
+  },
+  {
+    code: 'key-without-use',
+    severity: 'error',
+    targets: ['keycloak', 'kafka', 'pyjwt'],
+    others: true,
+    find: ofEachKey(({ use }) => use !== undefined && use !== 'sig' && `has "use" ${show(use)}`),
+    why: 'a key for another use is ignored, and its tokens are refused.',
     next: 'Publish the key with "use": "sig".',
   },
   {
@@ -99,11 +108,19 @@ export const keyRules: readonly Rule[] = [
   {
     code: 'key-unsupported',
     severity: 'error',
+    targets: ['minio', 'go-oidc', 'oauth2-proxy', 'vault'],
+    others: true,
+    find: ofEachKey((key) => !isKnown(key) && key.kty !== 'EC' && `is of type ${show(key.kty)}`),
+    why: 'some versions refuse the whole set because of one such key, and with it every token.',
+    next: 'Take the key out. API servers sign with RSA, P-256, P-384 and P-521 only.',
+  },
+  {
+    code: 'key-unsupported',
+    severity: 'error',
+    // The last two skip other types, and stop at a curve.
     targets: ['minio', 'go-oidc', 'oauth2-proxy', 'vault', 'nimbus', 'keycloak'],
     others: true,
-    find: ofEachKey(
-      (key) => !isKnown(key) && `is of type ${show(key.kty)}${key.kty === 'EC' ? ` on ${show(key.crv)}` : ''}`,
-    ),
+    find: ofEachKey((key) => !isKnown(key) && key.kty === 'EC' && `is of type "EC" on ${show(key.crv)}`),
     why: 'some versions refuse the whole set because of one such key, and with it every token.',
     next: 'Take the key out. API servers sign with RSA, P-256, P-384 and P-521 only.',
   },

@@ -1,5 +1,5 @@
 import { quote } from '../../../fault.ts';
-import type { Fetched, Lifetime, Observation } from '../observation.ts';
+import type { CertificateSeen, Fetched, Lifetime, Observation } from '../observation.ts';
 import type { Rule, Sighting } from '../rule.ts';
 import { exchanges, ofEach } from './answers.ts';
 
@@ -25,6 +25,12 @@ function ofEachHost(see: (tls: NonNullable<Fetched['tls']>, now: number) => read
   };
 }
 
+function expired(certificates: readonly CertificateSeen[], now: number): readonly string[] {
+  return certificates
+    .filter(({ notAfter }) => notAfter <= now)
+    .map(({ subject, notAfter }) => `the certificate of ${quote(subject)} expired at ${day(notAfter)}`);
+}
+
 /** OpenSSL's words for a chain that ends before a trusted CA. */
 const INCOMPLETE = [
   'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
@@ -45,13 +51,16 @@ export const tlsRules: readonly Rule[] = [
   {
     code: 'tls-expired',
     severity: 'error',
-    find: ofEachHost(({ chain }, now) =>
-      chain
-        .filter(({ notAfter }) => notAfter <= now)
-        .map(({ subject, notAfter }) => `the certificate of ${quote(subject)} expired at ${day(notAfter)}`),
-    ),
+    find: ofEachHost(({ chain, fault }, now) => expired(fault === undefined ? chain.slice(0, 1) : chain, now)),
     why: 'Every verifier refuses the connection. Those that still have the keys fail when their copy is old.',
     next: 'Renew the certificate now, and see that the server loads it. Then find out why it was not renewed.',
+  },
+  {
+    code: 'tls-expired',
+    severity: 'warning',
+    find: ofEachHost(({ chain, fault }, now) => (fault === undefined ? expired(chain.slice(1), now) : [])),
+    why: 'It is sent beside a way to a trusted CA that is good. Older TLS libraries try only the one that is sent, and refuse it.',
+    next: 'Take the expired certificate out of what the server sends.',
   },
   {
     code: 'tls-not-yet-valid',

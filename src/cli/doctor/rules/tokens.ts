@@ -119,6 +119,14 @@ export const tokenRules: readonly Rule[] = [
     next: 'Use a projected token or "kubectl create token", and no token from a Secret.',
   },
   {
+    code: 'token-claims-missing',
+    severity: 'error',
+    targets: ['kafka'],
+    find: ofEach(({ claims }) => claims !== undefined && claims.iat === undefined && 'no iat'),
+    why: 'brokers refuse a token that does not say when it was issued.',
+    next: 'Use a projected token or "kubectl create token".',
+  },
+  {
     code: 'token-expired',
     severity: 'error',
     find: ofEach(({ claims }, { now }) => {
@@ -144,6 +152,9 @@ export const tokenRules: readonly Rule[] = [
   },
   tooOld('keycloak', targetLimits.keycloak.lifetime),
   tooOld('gcp', targetLimits.gcp.lifetime),
+  tooWide('aws', 'aud', targetLimits.aws.audienceLength),
+  tooWide('gcp', 'aud', targetLimits.gcp.audienceLength),
+  tooWide('gcp', 'sub', targetLimits.gcp.subjectLength),
   tooLong(['aws'], 'error', 20_000, 'a token has at most 20000 characters.'),
   tooLong(undefined, 'warning', HEADER, 'Many servers take about 8 kB for a header, and the token travels in one.'),
   {
@@ -174,6 +185,26 @@ function tooOld(target: Target, { most, why }: { readonly most: number; readonly
     find: ofEach(({ claims }) => lifetimeOf(claims) > most && `it lives for ${lifetimeOf(claims)} s`),
     why,
     next: 'Ask for a shorter lifetime in the annotation podpass.dev/expiration.',
+  };
+}
+
+/** By what is known of its documents; what a cloud does with a longer one was not tried. */
+function tooWide(target: Target, claim: 'aud' | 'sub', most: number): Rule {
+  const what = claim === 'aud' ? 'an audience' : 'the subject';
+  return {
+    code: 'token-claim-long',
+    severity: 'warning',
+    targets: [target],
+    find: ofEach(({ claims }) => {
+      const values = claim === 'aud' ? audiencesOf(claims) : [claims?.sub];
+      const long = values.find((each) => typeof each === 'string' && each.length > most);
+      return typeof long === 'string' && `"${claim}" has ${long.length} characters`;
+    }),
+    why: `${what} has at most ${most} characters.`,
+    next:
+      claim === 'aud'
+        ? 'Choose a shorter audience, in the annotation and in the verifier.'
+        : 'Use shorter names for the namespace or the ServiceAccount, or map another claim to the subject.',
   };
 }
 

@@ -1,5 +1,6 @@
 import { printable } from '../../../fault.ts';
 import { names } from '../../manifests/object.ts';
+import { entriesOf } from '../entries.ts';
 import type { DeploymentSeen, EntrySeen, Observation, TrialSeen, WebhookSeen } from '../observation.ts';
 import type { Rule, Sighting } from '../rule.ts';
 import { day, endsSoon } from './tls.ts';
@@ -50,6 +51,17 @@ const ofTrial = (outcome: ReturnType<typeof outcomeOf>, see: (trial: TrialSeen) 
 const said = ({ status, message }: TrialSeen) => (status === 0 ? message : `HTTP ${status}: ${printable(message)}`);
 const AGAIN = 'Afterwards "kubectl rollout restart" what was created without its tokens.';
 
+const failsOpen = ({ entries = [] }: Partial<WebhookSeen> = {}) =>
+  entries.length > 0 && entries.every(({ failurePolicy }) => failurePolicy === 'Ignore');
+
+/** Entries of every installation that are not there; none where the registration is not made of them at all. */
+function missing(entries: readonly EntrySeen[] | undefined, concerns: (name: string) => boolean): readonly Sighting[] {
+  const there = (entries ?? []).map(({ name }) => name);
+  if (!there.some((name) => entriesOf.known.has(name))) return [];
+  const gone = entriesOf.always.filter((name) => concerns(name) && !there.includes(name));
+  return gone.length === 0 ? [] : [{ subject: REGISTRATION, seen: `it has no entry ${gone.join(', ')}` }];
+}
+
 export const webhookRules: readonly Rule[] = [
   {
     code: 'webhook-not-registered',
@@ -72,6 +84,45 @@ export const webhookRules: readonly Rule[] = [
     ),
     why: 'Pods get no tokens of podpass in this cluster. That is right where only discovery is wanted.',
     next: 'Nothing, if that is meant. Else install the webhook: "podpass manifests" prints it.',
+  },
+  {
+    code: 'webhook-entry-missing',
+    severity: 'error',
+    find: about(({ entries }) => missing(entries, (name) => name === entriesOf.everyPod)),
+    why: 'What a ServiceAccount asks for is seen by this entry alone: its Pods are created without their tokens.',
+    next: `Apply the registration again: "podpass manifests" prints it. ${AGAIN}`,
+  },
+  {
+    code: 'webhook-entry-missing',
+    severity: 'warning',
+    find: about(({ entries }) => missing(entries, (name) => name !== entriesOf.everyPod)),
+    why: 'It is a second try for Pods that are not to be created without their tokens, when the first one meets a fault.',
+    next: 'Apply the registration again: "podpass manifests" prints it.',
+  },
+  {
+    code: 'failure-policy-changed',
+    severity: 'warning',
+    find: ofEachEntry(
+      ({ name, failurePolicy }) =>
+        entriesOf.known.get(name) === 'Ignore' && failurePolicy === 'Fail' && 'failurePolicy is Fail, and was Ignore',
+    ),
+    why: 'When the webhook is away, Pods that this entry matches are not created, whether they ask for tokens or not.',
+    next: 'Apply the registration again: "podpass manifests" prints it. Pods that should wait have the label podpass.dev/inject: "true".',
+  },
+  {
+    code: 'failure-policy-changed',
+    severity: 'warning',
+    find: (observation) =>
+      failsOpen(observation.cluster?.webhook)
+        ? []
+        : ofEachEntry(
+            ({ name, failurePolicy }) =>
+              entriesOf.known.get(name) === 'Fail' &&
+              failurePolicy === 'Ignore' &&
+              'failurePolicy is Ignore, and was Fail',
+          )(observation),
+    why: 'When the webhook is away, Pods of this entry run without their tokens instead of waiting.',
+    next: 'Apply the registration again: "podpass manifests" prints it.',
   },
   {
     code: 'ca-bundle-missing',
@@ -121,10 +172,8 @@ export const webhookRules: readonly Rule[] = [
   {
     code: 'webhook-fails-open',
     severity: 'warning',
-    find: about(({ entries = [] }) =>
-      entries.length > 0 && entries.every(({ failurePolicy }) => failurePolicy === 'Ignore')
-        ? [{ subject: REGISTRATION, seen: 'every failurePolicy is Ignore' }]
-        : [],
+    find: about((webhook) =>
+      failsOpen(webhook) ? [{ subject: REGISTRATION, seen: 'every failurePolicy is Ignore' }] : [],
     ),
     why: 'When the webhook is away, Pods with the label podpass.dev/inject: "true" run without their tokens instead of waiting.',
     next: 'Add the entry for labelled Pods again: "podpass manifests" prints it.',
@@ -197,4 +246,35 @@ export const webhookRules: readonly Rule[] = [
     why: 'The services are tested together in one version. During an upgrade that is normal.',
     next: 'Finish the upgrade, or bring all to one image.',
   },
+  {
+    code: 'cli-version',
+    severity: 'warning',
+    find: ofVersions((own, running) => lineOf(own) !== lineOf(running)),
+    why: 'This podpass knows the rules and the objects of its own version, so it may find faults that are none, and miss others.',
+    next: 'Use the podpass of the version that runs, or finish the upgrade.',
+  },
+  {
+    code: 'cli-version',
+    severity: 'info',
+    find: ofVersions((own, running) => own !== running && lineOf(own) === lineOf(running)),
+    why: 'Such versions differ in mended faults only.',
+    next: 'Nothing, or use the podpass of the version that runs.',
+  },
 ];
+
+/** A change of the minor version may change anything before 1.0.0, and adds something after it. */
+const lineOf = (version: string) => version.split('.').slice(0, 2).join('.');
+
+function ofVersions(concerns: (own: string, running: string) => boolean) {
+  return ({ version, cluster }: Observation): readonly Sighting[] =>
+    (cluster?.webhook?.deployments ?? []).flatMap(({ name, image }) => {
+      const running = versionOf(image);
+      if (version === undefined || running === undefined || !concerns(version, running)) return [];
+      return [{ subject: name, seen: `it runs ${running}, and this is podpass ${version}` }];
+    });
+}
+
+/** The version that an image's tag names; none of `latest`, of a digest alone and of tags that are no version. */
+function versionOf(image = ''): string | undefined {
+  return /:v?(\d+\.\d+\.\d+(?:-[\w.]+)?)(?:@[\w:]+)?$/.exec(image)?.[1];
+}
