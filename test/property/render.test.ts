@@ -214,6 +214,12 @@ describe('what is given is what is read', () => {
     }
   });
 
+  test.each(['no', 'on', '1:20', '0o7', '~'])('a word that YAML 1.1 takes for something else: %s', (word) => {
+    const text = outputOf('authentik', 'blueprint', sampleFacts({ options: { clientId: word } }));
+    const { entries } = parse(text, { version: '1.1', logLevel: 'silent' });
+    expect(entries[1].attrs.client_id).toBe(word);
+  });
+
   test('in JSON', () => {
     for (const one of sample(40)) {
       const { issuer: name, audience: value, file } = given(one);

@@ -53,7 +53,7 @@ function blueprint(facts: Facts): string {
   const keys = facts.inlineKeys
     ? { oidc_jwks: JSON.parse(facts.keys?.jwks ?? '{}') }
     : { oidc_well_known_url: metadata, oidc_jwks_url: facts.jwksUrl };
-  const document = new Document({
+  const content = {
     version: 1,
     metadata: { name },
     entries: [
@@ -89,8 +89,9 @@ function blueprint(facts: Facts): string {
         attrs: { enabled: true, negate: false, order: 0, failure_result: false },
       },
     ],
-  });
-  return document.toString({ lineWidth: 0, indentSeq: false });
+  };
+  // authentik reads YAML 1.1, in which a bare `no` is false.
+  return new Document(content, { version: '1.1' }).toString({ lineWidth: 0, indentSeq: false });
 }
 
 export const authentik: Consumer<'authentik'> = {
