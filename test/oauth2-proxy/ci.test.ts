@@ -1,7 +1,7 @@
 /** docs/guides/ci-and-cluster.md: what it says of answers. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type CiIssuer, startCiIssuer } from './ci-issuer.ts';
-import { type Running, runRendered } from './rendered.ts';
+import { freePort, type Running, runRendered } from './rendered.ts';
 import { requestTo } from './request.ts';
 import { AUDIENCE, type Scene, setScene, WORKER } from './scene.ts';
 
@@ -11,11 +11,11 @@ let scene: Scene;
 let ci: CiIssuer;
 let proxy: Running;
 
-const start = () => {
+const start = (servicePort = scene.application.port) => {
   const others = ['--other-caller', `${ci.issuer}#${JOB}`];
   const flags = ['--issuer', scene.issuer, '--audience', AUDIENCE, ...others];
   return runRendered(
-    [...flags, '--service-url', `http://127.0.0.1:${scene.application.port}`],
+    [...flags, '--service-url', `http://127.0.0.1:${servicePort}`],
     ['--issuer', scene.issuer, '--service-account', 'billing/worker', ...others],
     scene.ca + ci.ca,
   );
@@ -74,6 +74,15 @@ test('an issuer that was away at the start is refused until the next one; the cl
     await late.stop();
   }
   scene.application.requests();
+});
+
+test('without the application it is 502', async () => {
+  const alone = await start(await freePort());
+  try {
+    expect(await ask(await ci.mint(JOB, AUDIENCE), alone.port)).toEqual([502, 202]);
+  } finally {
+    await alone.stop();
+  }
 });
 
 test('without the issuer of the cluster it ends', async () => {

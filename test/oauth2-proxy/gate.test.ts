@@ -75,6 +75,10 @@ describe.skipIf(typeof nginx !== 'string')('the gate of cluster a', () => {
     expect(scene.application.requests()).toEqual([]);
   });
 
+  test('a write of more than nginx takes is refused', async () => {
+    expect(await push({ ...bearer(await scene.mint()), 'Content-Length': '2000000' })).toBe(413);
+  });
+
   test('without oauth2-proxy nobody comes in', async () => {
     await proxy.stop();
     expect(await push(bearer(await scene.mint()))).toBe(500);

@@ -119,7 +119,9 @@ describeCluster('the guides of whole ways', () => {
         `/api/v1/namespaces/metrics/configmaps/gate-${name}`,
       );
       expect(gate.data['oauth2-proxy.cfg']).toContain(`oidc_issuer_url = "${where().issuer}"`);
-      expect(gate.data['gate.conf']).toMatch(new RegExp(`^    proxy_set_header X-Scope-OrgID ${name};$`, 'm'));
+      expect(gate.data['gate.conf']).toMatch(
+        new RegExp(`^    proxy_set_header .* proxy_set_header X-Scope-OrgID ${name};$`, 'm'),
+      );
     });
   });
 });
