@@ -20,6 +20,7 @@ export const gitlabCi: Consumer<'gitlab-ci'> = {
       `The service trusts a second issuer, ${ISSUER} or your own instance, beside ${facts.issuer}: podpass render oauth2-proxy, istio, envoy or envoy-gateway with --other-caller '${ISSUER}#project_path:GROUP/NAME:ref_type:branch:ref:main'.`,
       'Name the whole "sub": the issuer is one for all projects, so that the audience alone lets in everybody.',
       'The branch is protected: who may push to it may be the caller.',
+      'The image of the job has curl.',
     ],
   }),
 };
