@@ -79,7 +79,7 @@ function fileNameOf({ text }: Block): string {
   return file;
 }
 
-/** No key may stand there twice, and no kind be misspelt for long: the API server looks at that. */
+/** No key may stand there twice; what the objects are is the API server's to judge. */
 function readYaml({ text }: Block): string {
   for (const document of parseAllDocuments(text)) expect(document.errors).toEqual([]);
   return text;
