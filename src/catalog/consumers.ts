@@ -304,6 +304,16 @@ export const consumerRows = {
     },
     options: ['serviceUrl', 'name'],
   },
+  'gitlab-ci': {
+    summary: 'a job of GitLab CI, which calls with a token of its own issuer beside ours',
+    formats: {
+      job: {
+        about: 'a job with a token for the audience',
+        ...{ syntax: 'yaml', evidence: 'read', callers: false, audiences: 'one', needs: ['serviceUrl'] },
+      },
+    },
+    options: ['serviceUrl'],
+  },
 } as const satisfies Record<string, ConsumerRow>;
 
 export type ConsumerName = keyof typeof consumerRows;

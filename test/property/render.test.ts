@@ -209,6 +209,10 @@ describe('what is given is what is read', () => {
       const { AUDIENCE } = workflow.jobs.call.steps[0].env;
       // GitHub finds expressions here, and ours are such that give back the two braces.
       expect(AUDIENCE.replaceAll("\u0024{{ '\u0024{{' }}", '\u0000')).toBe(value.replaceAll('\u0024{{', '\u0000'));
+      const [pipeline] = read('gitlab-ci', 'job');
+      // GitLab finds variables here, and a doubled dollar sign is none.
+      expect(pipeline.call.id_tokens.SERVICE_TOKEN.aud.replaceAll('$$', () => '$')).toBe(value);
+      expect(pipeline.call.variables.SERVICE).toEqual({ value: serviceUrl, expand: false });
       const [blueprint] = read('authentik', 'blueprint');
       expect(blueprint.entries[1].attrs.client_id).toBe(id);
     }

@@ -7,6 +7,7 @@ import { envoyGateway } from './consumers/envoy-gateway.ts';
 import { gatewayApi } from './consumers/gateway-api.ts';
 import { gcp } from './consumers/gcp.ts';
 import { githubActions } from './consumers/github-actions.ts';
+import { gitlabCi } from './consumers/gitlab-ci.ts';
 import { istio } from './consumers/istio.ts';
 import { kafka } from './consumers/kafka.ts';
 import { keycloak } from './consumers/keycloak.ts';
@@ -33,4 +34,5 @@ export const consumers: { readonly [C in ConsumerName]: Consumer<C> } = {
     'gateway-api': gatewayApi,
   },
   ...{ vault, aws, azure, gcp, keycloak, authentik, minio, prometheus, kafka, 'github-actions': githubActions },
+  'gitlab-ci': gitlabCi,
 };

@@ -59,6 +59,11 @@ export class Guide {
     }
   }
 
+  /** Where the commands run. */
+  get folder(): string {
+    return this.#stage.folder;
+  }
+
   /** Throws, with what was said, where a command fails. */
   async run(block: Block): Promise<void> {
     const at = `docs/${this.#name}, line ${block.line}`;

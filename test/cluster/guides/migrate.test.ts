@@ -1,33 +1,14 @@
 /** docs/migrate.md, command by command. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type ControlPlane, startControlPlane } from '../control-plane.ts';
 import { clusterBinaries, describeCluster } from '../suite.ts';
 import { blocksOf, Guide } from './guide.ts';
 import { Installation } from './installation.ts';
-
-interface Kubeconfig {
-  clusters: [{ cluster: object }];
-  users: [{ user: object }];
-}
+import { kubeconfigOf } from './site.ts';
 
 const steps = blocksOf('migrate.md');
-
-/** One file with a context for each; the first is the current one. */
-function kubeconfigOf(clusters: Record<string, ControlPlane>): string {
-  const names = Object.keys(clusters);
-  const read = ({ kubeconfigPath }: ControlPlane) => JSON.parse(readFileSync(kubeconfigPath, 'utf8')) as Kubeconfig;
-  const all = Object.entries(clusters).map(([name, cluster]) => ({ name, config: read(cluster) }));
-  return JSON.stringify({
-    apiVersion: 'v1',
-    kind: 'Config',
-    clusters: all.map(({ name, config }) => ({ name, cluster: config.clusters[0].cluster })),
-    users: all.map(({ name, config }) => ({ name, user: config.users[0].user })),
-    contexts: names.map((name) => ({ name, context: { cluster: name, user: name } })),
-    'current-context': names[0],
-  });
-}
 
 describeCluster('the guide to move an issuer', () => {
   let installation: Installation;

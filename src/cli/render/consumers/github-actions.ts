@@ -33,8 +33,9 @@ export const githubActions: Consumer<'github-actions'> = {
     ]),
     checks: [
       `The service trusts a second issuer, ${ISSUER}, beside ${facts.issuer}: podpass render oauth2-proxy, istio, envoy or envoy-gateway with --other-caller '${ISSUER}#repo:OWNER/NAME:ref:refs/heads/main'.`,
+      'The "sub" has another form for an environment or a pull request, and numbers beside the names in repositories of github.com made, renamed or moved after 18 June 2026 (github.blog, "Immutable subject claims"): read it from a token.',
       'Name the whole "sub": the issuer is one for all of GitHub, so that the audience alone lets in everybody.',
-      'GitHub Enterprise Server has an issuer of its own: https://HOST/_services/token. GitLab has its own URL, and id_tokens in place of permissions.',
+      'GitHub Enterprise Server has an issuer of its own: https://HOST/_services/token.',
     ],
   }),
 };
