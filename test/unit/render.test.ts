@@ -270,6 +270,18 @@ describe('what is known to fail is refused with its reason', () => {
   });
 });
 
+test('oauth2-proxy sets what the service may take for the caller, by --alpha-config as by itself', () => {
+  const { injectRequestHeaders } = parse(outputOf('oauth2-proxy', 'alpha'));
+  expect(injectRequestHeaders).toEqual(
+    [
+      ['X-Forwarded-User', 'user'],
+      ['X-Forwarded-Email', 'email'],
+      ['X-Forwarded-Groups', 'groups'],
+      ['X-Forwarded-Preferred-Username', 'preferred_username'],
+    ].map(([name, claim]) => ({ name, values: [{ claimSource: { claim } }] })),
+  );
+});
+
 describe('the 200 and the 202', () => {
   test('oauth2-proxy without a service answers 200 to everything that is asked', () => {
     const facts = sampleFacts();
