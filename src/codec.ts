@@ -142,11 +142,15 @@ export const dnsLabel: Codec<string> = {
   parse: (text) => (DNS_LABEL.test(text) ? ok(text) : bad('is not such a name')),
 };
 
+// A part between dots has no limit of its own there: apimachinery/pkg/util/validation, IsDNS1123Subdomain.
+const OBJECT_NAME = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
+const isObjectName = (name: string) => name.length <= 253 && OBJECT_NAME.test(name);
+
 /** Any other object of Kubernetes: RFC 1123 subdomain. */
 export const objectName: Codec<string> = {
   metavar: 'NAME',
   accepted: 'a name of lower-case letters, digits, dots and dashes, at most 253 characters',
-  parse: (text) => (isDnsName(text) ? ok(text) : bad('is not such a name')),
+  parse: (text) => (isObjectName(text) ? ok(text) : bad('is not such a name')),
 };
 
 /** An object in a namespace, as people write it for kubectl. */
@@ -156,7 +160,7 @@ export const objectRef: Codec<{ readonly namespace: string; readonly name: strin
   parse(text) {
     const [namespace = '', name = '', ...rest] = text.split('/');
     if (rest.length > 0 || name === '') return bad('is not a namespace and a name with a slash between them');
-    if (!DNS_LABEL.test(namespace) || !isDnsName(name)) return bad('has a name in it that no object can have');
+    if (!DNS_LABEL.test(namespace) || !isObjectName(name)) return bad('has a name in it that no object can have');
     return ok({ namespace, name });
   },
 };

@@ -10,7 +10,7 @@ export interface AnnotationRow {
   /** `<key>.<name>`: an option of the one token called `<name>`. */
   readonly named: boolean;
   /** Where it may be written; `podpass` itself writes the last ones. */
-  readonly on: 'Pod, ServiceAccount' | 'Pod, by podpass';
+  readonly on: 'Pod, ServiceAccount' | 'Pod' | 'Pod, by podpass';
   readonly value: string;
   /** The value is a list; one without items counts as empty. */
   readonly list?: true;
@@ -19,6 +19,7 @@ export interface AnnotationRow {
 }
 
 const onBoth = 'Pod, ServiceAccount';
+const byPodpass = 'Pod, by podpass';
 
 export const annotationRows = [
   {
@@ -108,7 +109,7 @@ export const annotationRows = [
   {
     key: 'injected',
     named: false,
-    on: 'Pod, by podpass',
+    on: byPodpass,
     value: 'a list of tokens, presets and `oauth2-proxy`',
     meaning:
       'written by podpass: the tokens that the Pod got, the presets that gave it something, and `oauth2-proxy` where it was added; empty on a Pod that has to wait for podpass by a label, and gets nothing',
@@ -178,7 +179,7 @@ export const annotationRows = [
   {
     key: 'oauth2-proxy-image',
     named: false,
-    on: onBoth,
+    on: 'Pod',
     value: 'an image with a version as its tag',
     meaning: 'else `--oauth2-proxy-image`; nothing older than v7.15.3',
     example: 'registry.example.com/oauth2-proxy:v7.15.3',
@@ -229,7 +230,7 @@ export const annotationRows = [
   {
     key: 'oauth2-proxy-allowed',
     named: false,
-    on: 'Pod, by podpass',
+    on: byPodpass,
     value: 'one caller in each line',
     meaning: 'written by podpass: the list of callers as oauth2-proxy reads it, from a file that follows it',
     example: 'system:serviceaccount:billing:worker',
@@ -266,7 +267,7 @@ export function isList({ key, name }: AnnotationKey): boolean {
 
 /** True where podpass writes it, so that it means nothing on a ServiceAccount. */
 export function isOurs({ key }: AnnotationKey): boolean {
-  return annotationRows.some((row) => row.key === key && row.on !== onBoth);
+  return annotationRows.some((row) => row.key === key && row.on === byPodpass);
 }
 
 /** The known key that is least unlike an unknown one, with the token's name kept: `expiry.api` → `expiration.api`. */
@@ -276,7 +277,7 @@ export function nearestAnnotation(written: string): string {
   // No name part is longer in a cluster: apimachinery/pkg/util/validation, IsQualifiedName.
   const head = whole.slice(0, 63);
   const candidates = annotationRows
-    .filter((row) => row.on === onBoth)
+    .filter((row) => row.on !== byPodpass)
     .map((row) => ({ row, distance: editDistance(head, row.key) + (row.named === (name !== undefined) ? 0 : 1) }));
   const nearest = candidates.reduce((a, b) => (b.distance < a.distance ? b : a)).row;
   return nearest.named ? `${nearest.key}.${name || '<name>'}` : nearest.key;

@@ -1,4 +1,4 @@
-import { type Codec, issuerUrl, isUnsafeIssuer, port } from '../codec.ts';
+import { type Codec, dnsLabel, issuerUrl, isUnsafeIssuer, objectName, port } from '../codec.ts';
 import type { ProxyWishes } from './wishes.ts';
 
 /** Something that wishes must not ask for, and the member that asks. */
@@ -98,9 +98,9 @@ export const callerName: Codec<string> = {
   metavar: 'CALLER',
   accepted: 'system:serviceaccount:<namespace>:<name>',
   parse(text) {
-    const label = '[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?';
-    const valid = new RegExp(`^system:serviceaccount:${label}:${label}(?:\\.${label})*$`).test(text);
-    return valid && text.length <= 400 ? { ok: true, value: text } : { ok: false, wrong: 'is no ServiceAccount' };
+    const [, namespace = '', name = ''] = /^system:serviceaccount:([^:]*):([^:]*)$/.exec(text) ?? [];
+    const valid = dnsLabel.parse(namespace).ok && objectName.parse(name).ok;
+    return valid ? { ok: true, value: text } : { ok: false, wrong: 'is no ServiceAccount' };
   },
 };
 

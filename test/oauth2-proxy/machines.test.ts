@@ -154,6 +154,33 @@ describe('a path without authentication', () => {
   });
 });
 
+/** What docs/oauth2-proxy.md warns of: the day that one of these fails, a sentence there may go. */
+describe('what oauth2-proxy leaves to the application', () => {
+  test('upgrades, on a path without authentication and on no other', async () => {
+    for (const protocol of ['h2c', 'websocket']) {
+      const upgrade = { Connection: 'Upgrade', Upgrade: protocol };
+      await get('/healthz', upgrade);
+      expect(scene.application.requests().map(({ headers }) => headers.upgrade)).toEqual([protocol]);
+      expect((await get('/orders', upgrade)).status).toBe(403);
+      expect(scene.application.requests()).toEqual([]);
+    }
+  });
+
+  test('the target of a request as it is written', async () => {
+    expect((await get('https:///healthz')).status).toBe(200);
+    const [seen] = scene.application.requests();
+    expect(seen?.path).toBe('https:///healthz');
+    expect(new URL(seen?.path ?? '', 'http://localhost').pathname).toBe('/');
+  });
+
+  test('a request of a caller who has the headers about it taken out', async () => {
+    const { status } = await get('/', { ...bearer(await scene.mint()), Connection: 'close, X-Forwarded-User' });
+    const [seen] = scene.application.requests();
+    expect([status, seen?.headers['x-forwarded-user']]).toEqual([200, undefined]);
+    expect(seen?.headers['x-forwarded-email']).toBe(WORKER);
+  });
+});
+
 describe('there are no sessions', () => {
   /**
    * A cookie that whoever knows the secret can make: oauth2-proxy itself makes it, as one for people with the same

@@ -95,3 +95,19 @@ test('a ConfigMap names people, too', async () => {
   await running.stop();
   scene.application.requests();
 });
+
+test('a ServiceAccount that is called like the end of a domain is no person of it', async () => {
+  const running = await start({
+    'oauth2-proxy-callers': WORKER,
+    'oauth2-proxy-sso-email-domains': '.example.com, *.example.org',
+  });
+  for (const name of ['a.example.com', 'a.example.org']) {
+    const token = await scene.mint({ subject: `system:serviceaccount:shop:${name}` });
+    expect((await requestTo(running.port, '/', bearer(token))).status).toBe(403);
+  }
+  scene.people.email = 'ann@staff.example.com';
+  const { cookie } = await logIn(running.port, scene);
+  expect((await requestTo(running.port, '/', { Cookie: cookie })).status).toBe(200);
+  await running.stop();
+  scene.application.requests();
+});

@@ -262,12 +262,46 @@ describe('what is known to fail is refused with its reason', () => {
     expect((await render(...gateway, '--auth-url', 'http://oauth2-proxy.auth.svc.cluster.local:4180')).code).toBe(0);
   });
 
+  test.each([
+    ['nginx', '--service-url', 'http://web'],
+    ['traefik'],
+    ['istio', '-o', 'ext-authz-mesh'],
+    ['envoy', '-o', 'ext-authz', '--service-url', 'http://web'],
+  ])('an address of %s to ask at, in which the callers would be lost', async (consumer, ...more) => {
+    const ask = [consumer, ...issuer, ...(more.includes('-o') ? [] : caller), ...more, '--auth-url'];
+    for (const url of ['http://proxy/?a=b', 'http://proxy?', 'http://proxy/#a', 'http://proxy#'])
+      await refused([...ask, url], `--auth-url: "${url}" has a query or a fragment`);
+    await refused([...ask, 'http://me:secret@proxy'], '--auth-url: has a user in it');
+    expect((await render(...ask, 'http://me:secret@proxy')).err).not.toContain('secret');
+    expect((await render(...ask, 'http://proxy:4180/under')).code).toBe(0);
+  });
+
+  test('issuers of which one could name the callers of the other at Istio', async () => {
+    const istio = ['istio', '-o', 'jwt', '--issuer', 'https://id.example.com/k8s', ...caller, '--audience', 'a'];
+    await refused([...istio, '--other-caller', 'https://id.example.com#me'], '--other-caller', 'is the beginning');
+    await refused([...istio, '--other-caller', 'https://id.example.com/k8s/b#me'], '--issuer', 'is the beginning');
+    for (const other of ['https://id.example.com/k8#me', 'https://id.example.com/k8s#me'])
+      expect((await render(...istio, '--other-caller', other)).code).toBe(0);
+  });
+
   test('a foreign issuer whose keys Envoy could not find', async () => {
     const envoy = ['envoy', ...issuer, ...caller, '--audience', 'a', '--service-url', 'http://web', '--other-caller'];
     await refused([...envoy, 'https://id.example.com#me'], 'Envoy reads no document');
     expect((await render(...envoy, 'https://gitlab.com#project_path:a/b:ref_type:branch:ref:main')).code).toBe(0);
     await refused([...envoy, 'https://gitlab.com#project_path:*'], 'has a wildcard in it');
   });
+});
+
+test('oauth2-proxy sets what the service may take for the caller, by --alpha-config as by itself', () => {
+  const { injectRequestHeaders } = parse(outputOf('oauth2-proxy', 'alpha'));
+  expect(injectRequestHeaders).toEqual(
+    [
+      ['X-Forwarded-User', 'user'],
+      ['X-Forwarded-Email', 'email'],
+      ['X-Forwarded-Groups', 'groups'],
+      ['X-Forwarded-Preferred-Username', 'preferred_username'],
+    ].map(([name, claim]) => ({ name, values: [{ claimSource: { claim } }] })),
+  );
 });
 
 describe('the 200 and the 202', () => {

@@ -685,7 +685,7 @@ describe('a mode', () => {
     ['--tls-service', 'a.b'],
     ['--namespace', 'A'],
     ['--tls-secret', '-a'],
-    ['--webhook-configuration', `${'a'.repeat(64)}.b`],
+    ['--webhook-configuration', `${'a'.repeat(254)}`],
     ['--tls-cert-lifetime', '9s'],
     ['--tls-ca-lifetime', '29s'],
   ])('%s %s is refused', (flag, value) => {

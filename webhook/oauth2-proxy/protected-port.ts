@@ -10,6 +10,8 @@ export interface ProtectedPort {
   readonly name: string;
   /** The application's port had this name, by which Services find oauth2-proxy now. */
   readonly takenOver: boolean;
+  /** Other names of the application's port, which lead past oauth2-proxy. */
+  readonly alsoCalled: readonly string[];
   readonly changes: readonly AddOperation[];
 }
 
@@ -38,7 +40,8 @@ export function findProtectedPort(
   const declared = containerPlaces(spec).flatMap((place) =>
     (place.container.ports ?? []).map((port, index): DeclaredPort => ({ place, index, declared: port })),
   );
-  const isTcp = ({ declared: { protocol } }: DeclaredPort) => (protocol ?? 'TCP') === 'TCP';
+  const isTcp = ({ declared: { protocol } }: DeclaredPort) => (protocol || 'TCP') === 'TCP';
+  const ofNumber = (port: number) => declared.filter((each) => isTcp(each) && each.declared.containerPort === port);
   const named = (name: string) => declared.filter((each) => each.declared.name === name);
   const clash = declared.find((each) => isTcp(each) && each.declared.containerPort === ownPort.port);
   if (clash !== undefined) {
@@ -58,11 +61,8 @@ export function findProtectedPort(
       return refuse('is where oauth2-proxy itself listens', `another port, or another one in ${ownPort.at.key}`);
     const own = named(OWN_NAME)[0];
     if (own !== undefined) refuse(...ownNameTaken(own));
-    checkHostPorts(
-      declared.filter((each) => isTcp(each) && each.declared.containerPort === port),
-      refuse,
-    );
-    return { port, name: OWN_NAME, takenOver: false, changes: [] };
+    checkHostPorts(ofNumber(port), refuse);
+    return { port, name: OWN_NAME, takenOver: false, alsoCalled: [], changes: [] };
   }
 
   const found = named(at.value);
@@ -72,7 +72,10 @@ export function findProtectedPort(
     const [renamed] = named(PAST_PROXY);
     const isTaken = (present?.ports ?? []).some(({ name }) => name === at.value);
     const port = renamed?.declared.containerPort;
-    if (isTaken && port) return { port, name: at.value, takenOver: true, changes: [] };
+    if (isTaken && port) {
+      checkHostPorts(ofNumber(port), refuse);
+      return { port, name: at.value, takenOver: true, alsoCalled: [], changes: [] };
+    }
     const names = declared.flatMap((each) => each.declared.name || []).slice(0, SHOWN);
     const known = names.length === 0 ? 'and this Pod names none' : `such as ${names.map(quote).join(', ')}`;
     return refuse('is the name of no port in this Pod', `the number of a port, or a name, ${known}`);
@@ -86,8 +89,11 @@ export function findProtectedPort(
     const wrong = `cannot be taken over, as its port would be called ${quote(PAST_PROXY)}, and one of the container ${quote(other.place.container.name)} is`;
     return refuse(wrong, 'the number of the port, or another name for that one');
   }
-  checkHostPorts(found, refuse);
-  return { port, name: at.value, takenOver: true, changes: takeOver(first, at.value, port) };
+  // The containers of a Pod have one network: the same number is the same port, in whichever it is written.
+  const same = ofNumber(port);
+  checkHostPorts(same, refuse);
+  const alsoCalled = same.flatMap((each) => (each === first ? [] : each.declared.name || []));
+  return { port, name: at.value, takenOver: true, alsoCalled, changes: takeOver(first, at.value, port) };
 }
 
 const SHOWN = 10;

@@ -149,12 +149,14 @@ function volumesOf(
   ];
 }
 
+const SHOWN_NAMES = 3;
+
 /** The object comes last: the API server cuts long warnings. */
 function warningsOf(
   { spec }: Pod,
   object: string,
   at: At,
-  { port, takenOver }: ProtectedPort,
+  { port, takenOver, alsoCalled }: ProtectedPort,
   ownPort: number,
   native: boolean,
   issuer: string,
@@ -164,8 +166,11 @@ function warningsOf(
   const renamed = `${at.key}: the name ${quote(at.value)} is oauth2-proxy's port ${ownPort} now, and that of ${port} is ${quote(PAST_PROXY)} (${object})`;
   const endless = `oauth2-proxy runs as a container, so that this Pod never ends by itself (${object})`;
   const inCluster = `the API server answers oauth2-proxy only where anyone may read its keys: serve ${quote(issuer)} with podpass discovery, or bind system:service-account-issuer-discovery to system:unauthenticated (${object})`;
+  const names = [...new Set(alsoCalled)].slice(0, SHOWN_NAMES).map(quote).join(', ');
+  const others = `${at.key}: port ${port} has other names, and Services that go by one are past oauth2-proxy: ${names} (${object})`;
   return [
     takenOver ? renamed : service,
+    ...(names === '' ? [] : [others]),
     open,
     ...(native || (spec.restartPolicy ?? 'Always') === 'Always' ? [] : [endless]),
     ...(isApiServer(issuer) ? [inCluster] : []),

@@ -50,7 +50,13 @@ export function readWishes(effective: Effective, context: WishContext, problems:
 
   const port = read('oauth2-proxy-port', proxyPort) ?? DEFAULT_PORT;
   const ownAt = effective.get('oauth2-proxy-port') ?? { ...at('oauth2-proxy-port'), value: String(port) };
+  const imageAt = effective.get('oauth2-proxy-image');
   const image = read('oauth2-proxy-image', oauth2ProxyImage) ?? settings?.image;
+  // What runs in a Pod sees its ServiceAccount's token. Who may write a ServiceAccount need not be able to create Pods.
+  if (imageAt?.on === 'ServiceAccount') {
+    const wrong = 'stands on a ServiceAccount, and what runs in a Pod is chosen by who creates it';
+    problems.push(problemAt(imageAt, wrong, `${imageAt.key} on the Pod, or --oauth2-proxy-image`));
+  }
   const resources = readResources(effective.get('oauth2-proxy-resources'), problems);
   const caConfigMap = read('oauth2-proxy-ca-config-map', objectName) ?? settings?.caConfigMap;
   const audiences = items('oauth2-proxy-audiences');

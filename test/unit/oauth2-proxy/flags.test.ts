@@ -164,7 +164,8 @@ test('paths that are open: whole ones, and none of the proxy itself', () => {
 });
 
 test('callers: whole subjects', () => {
-  for (const name of ['system:serviceaccount:a:b', 'system:serviceaccount:a-1:b.c-d'])
+  const long = `system:serviceaccount:${'n'.repeat(63)}:${'a'.repeat(253)}`;
+  for (const name of ['system:serviceaccount:a:b', 'system:serviceaccount:a-1:b.c-d', long])
     expect([name, callerName.parse(name).ok]).toEqual([name, true]);
   for (const name of [
     'a',
@@ -176,6 +177,10 @@ test('callers: whole subjects', () => {
     'system:serviceaccount:a.b:c',
     '#system:serviceaccount:a:b',
     'system:serviceaccount:a:b\nc',
+    `${long}a`,
+    `system:serviceaccount:${'n'.repeat(64)}:a`,
+    'system:serviceaccount:a:b-.c',
+    'system:serviceaccount:a:b..c',
   ])
     expect([name, callerName.parse(name).ok]).toEqual([name, false]);
 });

@@ -22,7 +22,7 @@ interface TestContainer {
   name: string;
   image?: string;
   args?: string[];
-  ports?: { name?: string; containerPort: number }[];
+  ports?: { name?: string; containerPort: number; hostPort?: number }[];
   [field: string]: unknown;
 }
 interface TestPod {
@@ -127,6 +127,14 @@ describe('a second round', () => {
     ]);
   });
 
+  test('refuses a container that came with a way in through the node', () => {
+    const other = structuredClone(after);
+    other.spec.containers.push({ name: 'late', ports: [{ containerPort: 8080, hostPort: 80 }] });
+    expect(mutate(other).problems.map(({ key, wrong }) => `${key} ${wrong}`)).toEqual([
+      'podpass.dev/oauth2-proxy is open on the node too, by the hostPort 80',
+    ]);
+  });
+
   test('refuses callers that somebody wrote in the place of those that were asked for', () => {
     const other = structuredClone(after);
     other.metadata.annotations['podpass.dev/oauth2-proxy-allowed'] = 'system:serviceaccount:evil:evil';
@@ -192,9 +200,37 @@ describe('the port', () => {
       'needs a port that is called',
     ],
     ['a number that is none', '65536', [], 'is not a port'],
+    [
+      'a hostPort of the same number under another name',
+      'http',
+      [
+        { name: 'http', containerPort: 8080 },
+        { containerPort: 8080, hostPort: 80 },
+      ],
+      'is open on the node too, by the hostPort 80',
+    ],
   ])('%s', (_, value, ports = [], wrong) => {
     const pod = podOf({ 'podpass.dev/oauth2-proxy': value }, { containers: [{ name: 'web', ports }] });
     expect(mutate(pod).problems.map((problem) => problem.wrong)).toEqual([expect.stringContaining(wrong)]);
+  });
+
+  test('a hostPort in another container, which has the same network, is refused', () => {
+    const pod = podOf();
+    pod.spec.containers.push({ name: 'side', ports: [{ name: 'x', containerPort: 8080, hostPort: 80 }] });
+    expect(mutate(pod).problems.map(({ wrong }) => wrong)).toEqual(['is open on the node too, by the hostPort 80']);
+  });
+
+  test('another name of the same port is told, once', () => {
+    const pod = podOf();
+    const also = { name: 'metrics', containerPort: 8080 };
+    pod.spec.containers[0]?.ports?.push(also, { name: 'admin', containerPort: 9090 });
+    pod.spec.containers.push({ name: 'side', ports: [also] });
+    const { problems, warnings, patch } = mutate(pod);
+    expect(problems).toEqual([]);
+    expect(warnings.filter((each) => each.includes('other names'))).toEqual([
+      'podpass.dev/oauth2-proxy: port 8080 has other names, and Services that go by one are past oauth2-proxy: "metrics" (Pod shop/web)',
+    ]);
+    expect(mutate(apply(pod, patch))).toMatchObject({ patch: [], problems: [], warnings: [] });
   });
 });
 

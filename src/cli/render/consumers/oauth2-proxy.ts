@@ -91,11 +91,20 @@ const ALPHA =
 const alphaUpstream = ({ options: { serviceUrl } }: Facts) =>
   serviceUrl === undefined ? { static: true, staticCode: 200 } : { uri: serviceUrl };
 
-/** What --set-xauthrequest adds; the form of v7.14 and later. */
-const CALLER_HEADERS = ['user', 'email'].map((claim) => ({
-  name: `X-Auth-Request-${claim.charAt(0).toUpperCase()}${claim.slice(1)}`,
-  values: [{ claimSource: { claim } }],
-}));
+/** A header for each claim, in the form of v7.14 and later. */
+const headersOf = (prefix: string, claims: Readonly<Record<string, string>>) =>
+  Object.entries(claims).map(([claim, name]) => ({ name: `${prefix}-${name}`, values: [{ claimSource: { claim } }] }));
+
+/** What --set-xauthrequest adds. */
+const CALLER_HEADERS = headersOf('X-Auth-Request', { user: 'User', email: 'Email' });
+
+/**
+ * What --pass-user-headers sets by itself, and --alpha-config does not. A header that is set here, if to nothing, is taken
+ * out of the request first: without these the service would believe what a caller says of itself.
+ */
+const SERVICE_HEADERS = headersOf('X-Forwarded', {
+  ...{ user: 'User', email: 'Email', groups: 'Groups', preferred_username: 'Preferred-Username' },
+});
 
 export const oauth2Proxy: Consumer<'oauth2-proxy'> = {
   flags: (facts) => ({
@@ -118,7 +127,9 @@ export const oauth2Proxy: Consumer<'oauth2-proxy'> = {
         {
           providers: [provider],
           upstreamConfig: { upstreams: [{ id: 'service', path: '/', ...alphaUpstream(facts) }] },
-          ...(facts.options.serviceUrl === undefined ? { injectResponseHeaders: CALLER_HEADERS } : {}),
+          ...(facts.options.serviceUrl === undefined
+            ? { injectResponseHeaders: CALLER_HEADERS }
+            : { injectRequestHeaders: SERVICE_HEADERS }),
           server: { bindAddress: `:${PORT}` },
         },
       ]),

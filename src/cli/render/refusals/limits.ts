@@ -13,6 +13,16 @@ const tooLong = (key: string, items: readonly string[], most: number): readonly 
     .filter((item) => Buffer.byteLength(item) > most)
     .map((value) => ({ key, value, wrong: `has ${Buffer.byteLength(value)} bytes`, accepted: `at most ${most}` }));
 
+/** Who asks adds a path and the callers behind it: in a query or a fragment they would be lost, and all of them come in. */
+const addressedOtherwise = (key: string, url: string): readonly Found[] => {
+  const { search, hash, username, password } = new URL(url);
+  const accepted = 'an address such as http://oauth2-proxy.auth.svc:4180';
+  if (username !== '' || password !== '') return [{ key, wrong: 'has a user in it', accepted }];
+  // An empty one ends the path as well.
+  if (search === '' && hash === '' && !/[?#]/.test(url)) return [];
+  return [{ key, value: url, wrong: 'has a query or a fragment, in which the question would be lost', accepted }];
+};
+
 const notAService = (key: string, url: string | undefined): readonly Found[] =>
   url === undefined || serviceOf(url) !== undefined
     ? []
@@ -105,6 +115,27 @@ export const limitRefusals: readonly Refusal[] = [
         16,
       ),
     ],
+  },
+  {
+    source: 'RFC 3986, section 3: a path ends at "?" or "#"',
+    severity: 'refused',
+    find: ({ facts: { options } }) =>
+      options.authUrl === undefined ? [] : addressedOtherwise('--auth-url', options.authUrl),
+  },
+  {
+    of: ['istio/jwt'],
+    source: 'istio.io, "Authorization Policy", requestPrincipals: the "iss", "/" and the "sub" in one text',
+    severity: 'refused',
+    find: ({ facts }) => {
+      const issuers = trustedIssuers(facts).map(({ issuer }) => issuer);
+      return issuers
+        .filter((issuer) => issuers.some((other) => other.startsWith(`${issuer}/`)))
+        .map((value) => ({
+          ...{ key: value === facts.issuer ? '--issuer' : '--other-caller', value },
+          wrong: 'is the beginning of another trusted issuer, for whose callers a "sub" of its own could pass',
+          accepted: 'issuers of which none begins with another one and "/"',
+        }));
+    },
   },
   {
     of: ['envoy-gateway/ext-authz', 'gateway-api'],
