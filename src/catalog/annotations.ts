@@ -196,7 +196,7 @@ export const annotationRows = [
   {
     key: 'oauth2-proxy-sso',
     named: false,
-    on: onBoth,
+    on: 'Pod',
     value: 'the name of a Secret',
     meaning:
       'people log in, too; it has the keys `client-id`, `client-secret` and `cookie-secret` (16, 24 or 32 bytes)',
@@ -205,7 +205,7 @@ export const annotationRows = [
   {
     key: 'oauth2-proxy-sso-issuer',
     named: false,
-    on: onBoth,
+    on: 'Pod',
     value: 'an https URL',
     meaning: 'where people log in (required with the Secret)',
     example: 'https://login.example.com/realms/staff',

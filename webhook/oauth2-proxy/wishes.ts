@@ -41,6 +41,16 @@ export interface WishContext {
 
 const DEFAULT_PORT = 4180;
 
+/**
+ * Who may write a ServiceAccount need not be able to create Pods. What runs in a Pod sees its ServiceAccount's token, and
+ * where people log in gets the Secret's `client-secret`.
+ */
+const POD_ONLY: readonly (readonly [ProxyKey, string, string])[] = [
+  ['oauth2-proxy-image', 'what runs in a Pod is chosen by who creates it', ', or --oauth2-proxy-image'],
+  ['oauth2-proxy-sso', 'who creates a Pod chooses the Secrets that it reads', ''],
+  ['oauth2-proxy-sso-issuer', 'who creates a Pod chooses where its Secret goes', ''],
+];
+
 /** Reads the annotations, and adds a problem for each thing that is wrong with them. */
 export function readWishes(effective: Effective, context: WishContext, problems: Problem[]): AskedProxy {
   const { object, prefix, reserved, settings } = context;
@@ -50,12 +60,11 @@ export function readWishes(effective: Effective, context: WishContext, problems:
 
   const port = read('oauth2-proxy-port', proxyPort) ?? DEFAULT_PORT;
   const ownAt = effective.get('oauth2-proxy-port') ?? { ...at('oauth2-proxy-port'), value: String(port) };
-  const imageAt = effective.get('oauth2-proxy-image');
   const image = read('oauth2-proxy-image', oauth2ProxyImage) ?? settings?.image;
-  // What runs in a Pod sees its ServiceAccount's token. Who may write a ServiceAccount need not be able to create Pods.
-  if (imageAt?.on === 'ServiceAccount') {
-    const wrong = 'stands on a ServiceAccount, and what runs in a Pod is chosen by who creates it';
-    problems.push(problemAt(imageAt, wrong, `${imageAt.key} on the Pod, or --oauth2-proxy-image`));
+  for (const [key, why, accepted] of POD_ONLY) {
+    const written = effective.get(key);
+    if (written?.on !== 'ServiceAccount') continue;
+    problems.push(problemAt(written, `stands on a ServiceAccount, and ${why}`, `${written.key} on the Pod${accepted}`));
   }
   const resources = readResources(effective.get('oauth2-proxy-resources'), problems);
   const caConfigMap = read('oauth2-proxy-ca-config-map', objectName) ?? settings?.caConfigMap;
