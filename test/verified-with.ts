@@ -63,8 +63,8 @@ export const verifiedWith = [
     is: 'a server: its STS',
     pinnedIn: 'test/go/minio/go.mod',
     pin: /minio\/minio v(\S+)/,
-    keys: 'RSA',
-    rotation: 'no',
+    keys: both,
+    rotation: kept,
   },
 ] as const satisfies readonly VerifiedWith[];
 
