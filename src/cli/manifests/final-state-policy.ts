@@ -1,9 +1,9 @@
 import { PROXY_CONTAINER } from '../../../webhook/pod.ts';
 import { TOKENS_VOLUME } from '../../../webhook/token-injection.ts';
 import type { PlainKey } from '../../catalog/annotations.ts';
-import { NOT_MIRROR, NOT_OPTED_OUT, podCreation, selectedNamespaces } from './admission.ts';
 import { ASKS, family, hasItem, key, SPACE } from './asking.ts';
-import { type Installation, type KubeObject, metadataOf, names } from './object.ts';
+import { type Installation, type KubeObject, names } from './object.ts';
+import { refusal } from './refusal.ts';
 
 /** A list with this item. Names of containers are DNS labels, so they mean themselves in a pattern. */
 const holds = (list: string, item: string) => `${list}.matches(r'(^|[${SPACE},])' + ${item} + r'($|[${SPACE},])')`;
@@ -28,48 +28,18 @@ const variables = {
  * its controller tries again, than one that runs without. A Pod that keeps its tokens from all of its containers
  * passes; where single tokens have lists of containers, some pass that the webhook would have changed.
  *
- * It reads the Pod alone. With the ServiceAccount as a param every creation would pay for every ServiceAccount of the
- * namespace (docs/decisions/0005-manifests-from-the-catalog.md). So it also refuses a Pod that only its ServiceAccount
- * keeps without tokens, and says how the Pod can say so itself.
- *
- * An error in here must not stop a cluster, so the policy ignores its own.
+ * It also refuses a Pod that only its ServiceAccount keeps without tokens, which it does not see, and says how the Pod
+ * can say so itself.
  */
-export function finalStatePolicy({ namespace }: Installation): KubeObject[] {
-  const apiVersion = 'admissionregistration.k8s.io/v1';
-  const metadata = metadataOf('webhook', names.registration);
-  return [
-    {
-      apiVersion,
-      kind: 'ValidatingAdmissionPolicy',
-      metadata,
-      spec: {
-        failurePolicy: 'Ignore',
-        matchConstraints: {
-          matchPolicy: 'Equivalent',
-          namespaceSelector: selectedNamespaces(namespace),
-          resourceRules: [podCreation],
-        },
-        // matchConditions see no variables.
-        matchConditions: [NOT_MIRROR, NOT_OPTED_OUT, { name: 'asks-for-tokens', expression: ASKS }],
-        variables: Object.entries(variables).map(([name, expression]) => ({ name, expression })),
-        validations: [
-          {
-            expression: 'variables.hasTokens || !variables.seen',
-            message:
-              'the annotations of this Pod ask for tokens, and it has none: the webhook of podpass did not answer, ' +
-              `or the annotations of its ServiceAccount (${key('inject')}: "false", lists of containers) leave it none. ` +
-              `Try again when "kubectl -n ${namespace} get deployment ${Object.values(names.halves).join(' ')}" says one is available; ` +
-              `with the annotation ${key('inject')}: "false" on itself the Pod runs without tokens`,
-            reason: 'Forbidden',
-          },
-        ],
-      },
-    },
-    {
-      apiVersion,
-      kind: 'ValidatingAdmissionPolicyBinding',
-      metadata,
-      spec: { policyName: names.registration, validationActions: ['Deny'] },
-    },
-  ];
+export function finalStatePolicy(installation: Installation): KubeObject[] {
+  return refusal(installation, {
+    name: names.registration,
+    condition: { name: 'asks-for-tokens', expression: ASKS },
+    variables,
+    expression: 'variables.hasTokens || !variables.seen',
+    message:
+      'the annotations of this Pod ask for tokens, and it has none: the webhook of podpass did not answer, ' +
+      `or the annotations of its ServiceAccount (${key('inject')}: "false", lists of containers) leave it none.`,
+    otherwise: `; with the annotation ${key('inject')}: "false" on itself the Pod runs without tokens`,
+  });
 }
