@@ -32,7 +32,7 @@ test.skipIf(typeof nginx !== 'string').each([
   ['plain addresses', 'http://127.0.0.1:4180', 'http://127.0.0.1:8080/app/'],
   [
     'addresses with what has a meaning to nginx',
-    'http://127.0.0.1:4180/$host;}{"\'\\#',
+    'http://127.0.0.1:4180/$host;}{"\'\\',
     'http://127.0.0.1/\u0024{x}"; }#$1',
   ],
 ])('nginx takes %s', (_, authUrl, serviceUrl) => {
