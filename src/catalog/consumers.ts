@@ -29,8 +29,8 @@ export interface FormatRow {
   readonly audiences?: 'one' | 'none';
   /** It can hold the keys themselves. */
   readonly inline?: true;
-  /** Settings without which it has nothing to say. */
-  readonly needs?: readonly OptionKey[];
+  /** Settings that it has to say something about: where one is not given, its stand-in is written. */
+  readonly needs?: readonly Needed[];
 }
 
 export interface ConsumerRow {
@@ -51,6 +51,21 @@ export const optionKeys = [
   ...(['otherCaller', 'account', 'workloadIdentityProvider'] as const),
 ] as const satisfies readonly SettingKey[];
 export type OptionKey = (typeof optionKeys)[number];
+
+/**
+ * What is written for an option that a format needs and nobody has given, so that issuer, audience and callers are enough
+ * to see the whole. Each leads nowhere by itself.
+ */
+export const standIns = {
+  authUrl: 'http://oauth2-proxy.oauth2-proxy.svc.cluster.local:4180',
+  serviceUrl: 'http://service.example.svc.cluster.local:8080',
+  tokenUrl: 'https://authentik.example.com/application/o/token/',
+  clientId: 'podpass',
+  gateway: 'gateway',
+  account: '111122223333',
+  workloadIdentityProvider: 'projects/111122223333/locations/global/workloadIdentityPools/podpass/providers/podpass',
+} as const satisfies Partial<Record<OptionKey, string>>;
+export type Needed = keyof typeof standIns;
 
 const NGINX = { evidence: 'run', provenBy: 'test/http/render-nginx.test.ts' } as const;
 const OBJECTS = { evidence: 'schema', provenBy: 'test/cluster/render-schemas.test.ts' } as const;

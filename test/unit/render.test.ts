@@ -8,9 +8,11 @@ import {
   type ConsumerRow,
   consumerNames,
   consumerRows,
+  type FormatRow,
   optionKeys,
+  standIns,
 } from '../../src/catalog/consumers.ts';
-import { settingRows } from '../../src/catalog/settings.ts';
+import { flagOf, settingRows } from '../../src/catalog/settings.ts';
 import { refusals } from '../../src/cli/render/refusals.ts';
 import { consumers } from '../../src/cli/render/registry.ts';
 import { everyOutput, ISSUER, outputOf, sampleFacts } from '../render-facts.ts';
@@ -139,10 +141,24 @@ describe('podpass render', () => {
   test('tells everything that is missing at once', async () => {
     const { code, out, err } = await render('nginx');
     expect({ code, out }).toEqual({ code: 2, out: '' });
-    for (const flag of ['--issuer', '--service-account', '--auth-url', '--service-url'])
+    for (const flag of ['--issuer', '--service-account'])
       expect(err).toContain(`podpass render nginx: ${flag}: is missing`);
     expect((await render('vault')).err).toContain('podpass render vault: --audience: is missing');
   });
+
+  test.each(consumerNames.filter((name) => name !== 'keycloak'))(
+    'issuer, audience and caller are enough for %s; what stands for the rest is told twice',
+    async (name) => {
+      const three = ['--issuer', 'https://k8s.example.com', '--audience', 'api', '--service-account', 'shop/web'];
+      const { code, out, err } = await render(name, ...three);
+      expect([code, out === '']).toEqual([0, false]);
+      const row: FormatRow | undefined = Object.values(consumerRows[name].formats)[0];
+      for (const key of row?.needs ?? []) {
+        expect(err).toContain(`${flagOf(key)}: is not given; ${standIns[key]} stands in its place`);
+        expect(out + err).toContain(`${flagOf(key)} was not given: ${standIns[key]} stands in its place`);
+      }
+    },
+  );
 
   test('refuses an option of other consumers, and names them', async () => {
     const { code, err } = await render(

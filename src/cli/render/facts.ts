@@ -46,6 +46,8 @@ export interface Facts {
   /** Of podpass' annotations. */
   readonly annotationPrefix: string;
   readonly options: Options;
+  /** The options that nobody has given, and what stands in their place. */
+  readonly assumed?: readonly { readonly flag: string; readonly value: string }[];
 }
 
 /** What a consumer writes for them, before the header that all have. */

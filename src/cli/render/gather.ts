@@ -6,7 +6,9 @@ import {
   type ConsumerRow,
   consumerRows,
   type FormatRow,
+  type Needed,
   optionKeys,
+  standIns,
 } from '../../catalog/consumers.ts';
 import { flagOf, settingRows } from '../../catalog/settings.ts';
 import { fileNameOf } from '../../codec.ts';
@@ -36,7 +38,8 @@ export async function gather(
   const consumerRow: ConsumerRow = consumerRows[consumer];
   const row = consumerRow.formats[format] as FormatRow;
   const object = `podpass render ${consumer}`;
-  const problems = [...misplaced(consumer, settings), ...missingOptions(object, row, settings)];
+  const problems = [...misplaced(consumer, settings)];
+  const assumed = notGiven(row, settings);
   if (settings.fromPod !== undefined && settings.fromServiceAccount !== undefined) {
     const value = subjectOf(settings.fromServiceAccount);
     problems.push({
@@ -76,8 +79,14 @@ export async function gather(
     jwksUrl: settings.jwksUrl ?? servedJwksUrl(issuer),
     ca: settings.ca === undefined ? undefined : `${readCertificates(settings.ca).join('\n')}\n`,
     annotationPrefix: settings.annotationPrefix,
-    options: Object.fromEntries(optionKeys.map((key) => [key, settings[key]])),
+    options: {
+      ...Object.fromEntries(optionKeys.map((key) => [key, settings[key]])),
+      ...Object.fromEntries(assumed.map((key) => [key, standInOf(key)])),
+    },
+    assumed: assumed.map((key) => ({ flag: flagOf(key), value: standIns[key] })),
   };
+  for (const { flag, value } of facts.assumed ?? [])
+    terminal.err(`warning: ${object}: ${flag}: is not given; ${value} stands in its place\n`);
   return { facts };
 }
 
@@ -97,10 +106,14 @@ function misplaced(consumer: ConsumerName, settings: Settings): Problem[] {
 
 const isGiven = (value: unknown) => (Array.isArray(value) ? value.length > 0 : value !== undefined);
 
-function missingOptions(object: string, { needs = [] }: FormatRow, settings: Settings): Problem[] {
-  return needs
-    .filter((key) => settings[key] === undefined)
-    .map((key) => ({ object, key: flagOf(key), wrong: 'is missing', accepted: settingRows[key].help }));
+function notGiven({ needs = [] }: FormatRow, settings: Settings): readonly Needed[] {
+  return needs.filter((key) => settings[key] === undefined);
+}
+
+function standInOf(key: Needed): unknown {
+  const parsed = settingRows[key].codec.parse(standIns[key]);
+  if (!parsed.ok) throw new TypeError(`the stand-in of ${key} ${parsed.wrong}`);
+  return parsed.value;
 }
 
 async function readObject(

@@ -38,7 +38,11 @@ export function make(consumer: ConsumerName, format: string, facts: Facts): Made
   if (problems.length > 0) return { text: '', checks: [], warnings, problems };
   const write = (consumers[consumer] as Readonly<Record<string, (facts: Facts) => Body>>)[format];
   if (write === undefined) throw new TypeError(`${consumer} does not write ${format}`);
-  const { text, checks } = write(facts);
+  const { text, checks: own } = write(facts);
+  const assumed = (facts.assumed ?? []).map(
+    ({ flag, value }) => `${flag} was not given: ${value} stands in its place. Render again with yours.`,
+  );
+  const checks = [...assumed, ...own];
   return {
     text: header(consumer, format, row, facts, checks) + text,
     checks: hasComments(row.syntax) ? [] : checks,
