@@ -6,8 +6,9 @@ import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { Alternation } from './alternation.ts';
+import { alternate } from './alternation.ts';
 import { type ControlPlane, serviceAccountKeyPair, startControlPlane } from './control-plane.ts';
+import type { Forwarder } from './forwarder.ts';
 import { type Podpass, podpass, startDiscovery, testCa, until } from './podpass.ts';
 import { freePort } from './servers.ts';
 import { clusterBinaries, describeCluster } from './suite.ts';
@@ -37,7 +38,7 @@ describeCluster('a rotation that is rolled out over two API servers', () => {
   const reader = { name: 'discovery', groups: ['system:serviceaccounts'], token: 'a-token-that-no-key-signs' };
   let first: ControlPlane;
   let second: ControlPlane;
-  let between: Alternation;
+  let between: Forwarder;
   let discovery: Podpass;
   let issuer: string;
   let oldKid: string;
@@ -121,7 +122,7 @@ describeCluster('a rotation that is rolled out over two API servers', () => {
     first = await startControlPlane({ binaries, issuer, keys, users });
     second = await startControlPlane({ binaries, issuer, keys, users, beside: first });
     await first.createServiceAccount('default', 'web');
-    between = await Alternation.start([first, second].map(({ url }) => Number(new URL(url).port)));
+    between = await alternate([first, second].map(({ url }) => Number(new URL(url).port)));
     const cluster = {
       server: `https://127.0.0.1:${between.port}`,
       'certificate-authority-data': Buffer.from(`${first.caPem}\n${second.caPem}`).toString('base64'),

@@ -1,0 +1,55 @@
+import { connect, createServer, type Server, type Socket } from 'node:net';
+
+/** Sends each new connection to a port of the loopback that is chosen for it; it stays there. */
+export class Forwarder {
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+  readonly #choose: () => number | undefined;
+  readonly #idleMs: number;
+
+  private constructor(choose: () => number | undefined, idleMs: number) {
+    this.#choose = choose;
+    this.#idleMs = idleMs;
+    this.#server = createServer((incoming) => this.#forward(incoming));
+  }
+
+  /** Where no port is chosen the connection is refused. One that is silent for `idleMs` ends; 0: none does. */
+  static async start(choose: () => number | undefined, idleMs = 0): Promise<Forwarder> {
+    const forwarder = new Forwarder(choose, idleMs);
+    await new Promise<void>((fulfil) => forwarder.#server.listen(0, '127.0.0.1', fulfil));
+    return forwarder;
+  }
+
+  get port(): number {
+    const address = this.#server.address();
+    return typeof address === 'object' && address !== null ? address.port : 0;
+  }
+
+  #forward(incoming: Socket): void {
+    const port = this.#choose();
+    if (port === undefined) {
+      incoming.destroy();
+      return;
+    }
+    const outgoing = connect(port, '127.0.0.1');
+    for (const [one, other] of [
+      [incoming, outgoing],
+      [outgoing, incoming],
+    ] as const) {
+      this.#sockets.add(one);
+      one.setTimeout(this.#idleMs, () => one.end());
+      one.on('error', () => other.destroy());
+      // Without an error, what is on its way still arrives.
+      one.on('close', () => {
+        this.#sockets.delete(one);
+        other.end();
+      });
+      one.pipe(other);
+    }
+  }
+
+  stop(): void {
+    this.#server.close();
+    for (const socket of this.#sockets) socket.destroy();
+  }
+}
