@@ -4,8 +4,8 @@ import {
   type ConsumerRow,
   consumerRows,
   type FormatRow,
-  type OptionKey,
   type Syntax,
+  standIns,
 } from '../src/catalog/consumers.ts';
 import { flagOf } from '../src/catalog/settings.ts';
 import { main } from '../src/cli/main.ts';
@@ -21,16 +21,6 @@ const FENCE: Readonly<Record<Syntax, string>> = {
   ...{ properties: 'properties', python: 'python', text: 'text' },
 };
 
-/** Of the consumers that need some. */
-const OPTIONS: Readonly<Partial<Record<OptionKey, string>>> = {
-  authUrl: 'http://oauth2-proxy.auth.svc:4180',
-  serviceUrl: 'http://web.shop.svc:8080',
-  tokenUrl: 'https://sso.example.com/application/o/token/',
-  clientId: 'cluster-a',
-  gateway: 'public',
-  account: '123456789012',
-  workloadIdentityProvider: 'projects/1234/locations/global/workloadIdentityPools/clusters/providers/cluster-a',
-};
 const AUDIENCES: Readonly<Partial<Record<ConsumerName, string>>> = {
   keycloak: 'https://sso.example.com/realms/main',
 };
@@ -47,7 +37,7 @@ function flagsFor(name: ConsumerName, format: string, row: FormatRow): readonly 
     ['--issuer', 'https://k8s.example.com'],
     ...(row.audiences === 'none' || preset !== undefined ? [] : [['--audience', audience] as const]),
     ...(row.callers === false ? [] : [['--service-account', 'shop/web'] as const]),
-    ...(row.needs ?? []).map((key) => [flagOf(key), OPTIONS[key] ?? ''] as const),
+    ...(row.needs ?? []).map((key) => [flagOf(key), standIns[key]] as const),
   ];
 }
 

@@ -54,7 +54,7 @@ export type OptionKey = (typeof optionKeys)[number];
 
 /**
  * What is written for an option that a format needs and nobody has given, so that issuer, audience and callers are enough
- * to see the whole. Each leads nowhere by itself.
+ * to see the whole; also what the documentation shows. Each leads nowhere by itself.
  */
 export const standIns = {
   authUrl: 'http://oauth2-proxy.oauth2-proxy.svc.cluster.local:4180',
