@@ -209,6 +209,7 @@ const WINDOWS = /^\/(windows|program files[^/]*)(\/|$)/;
 
 /** Without repeated slashes, `.` and `..` elements and a trailing slash, as the kernel sees it but for links. */
 export function normalisePath(path: string): string {
+  if (isNormal(path)) return path;
   const elements: string[] = [];
   for (const element of path.split('/')) {
     if (element === '..') elements.pop();
@@ -217,15 +218,25 @@ export function normalisePath(path: string): string {
   return `/${elements.join('/')}`;
 }
 
+/** True for nearly all paths; false does not mean that something would change. */
+function isNormal(path: string): boolean {
+  if (!path.startsWith('/') || path.includes('//') || path.includes('/.')) return false;
+  return path.length === 1 || !path.endsWith('/');
+}
+
 /** True where `outer` is `inner` or one of the folders above it, by either name that they have; both normalised. */
 export function isAtOrAbove(outer: string, inner: string): boolean {
-  const isOver = (above: string, below: string) => above === '/' || below === above || below.startsWith(`${above}/`);
   return isOver(outer, inner) || isOver(behindLink(outer), behindLink(inner));
+}
+
+function isOver(above: string, below: string): boolean {
+  if (!below.startsWith(above)) return false;
+  return above === '/' || below.length === above.length || below[above.length] === '/';
 }
 
 /** In nearly all images /var/run is a link to /run: Filesystem Hierarchy Standard 3.0, sections 3.15.1 and 5.13.1. */
 function behindLink(path: string): string {
-  return /^\/var\/run(\/|$)/.test(path) ? path.slice('/var'.length) : path;
+  return isOver('/var/run', path) ? path.slice('/var'.length) : path;
 }
 
 /** A path of a Windows Pod, where `C:\Data.` is `/data`: learn.microsoft.com/windows/win32/fileio/naming-a-file */

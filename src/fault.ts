@@ -86,9 +86,13 @@ function escaped(character: string): string {
 /** The longest names that Kubernetes has, a prefix and the kind before them. */
 const LONGEST_NAME = 600;
 
+/** Printable ASCII, as nearly all names are. */
+const PLAIN = /^[ -~]*$/;
+
 /** A name that somebody else chose, for a message: as it is where it is one, else like a value. */
 export function printable(name: string): string {
-  return name.length <= LONGEST_NAME && !/\p{Cc}/u.test(name) && name.search(UNPRINTABLE) < 0 ? name : quote(name);
+  if (name.length > LONGEST_NAME) return quote(name);
+  return PLAIN.test(name) || (!/\p{Cc}/u.test(name) && name.search(UNPRINTABLE) < 0) ? name : quote(name);
 }
 
 const LONGEST_SENTENCE = 2000;

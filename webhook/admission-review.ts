@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { Fault } from '../src/fault.ts';
 import type { AddOperation } from '../src/json-patch.ts';
+import { withoutManagedFields } from './without-managed-fields.ts';
 
 /** The request of an `AdmissionReview` of `admission.k8s.io/v1` (k8s.io/api/admission/v1, AdmissionRequest), as far as it is read. */
 export interface AdmissionRequest {
@@ -69,7 +70,7 @@ export function parseReview(body: Buffer): AdmissionRequest {
   checkSize(body);
   let review: unknown;
   try {
-    review = JSON.parse(body.toString());
+    review = JSON.parse(withoutManagedFields(body));
   } catch {
     // The parser's own message quotes the body.
     throw new Fault('bad_request', 'the body is not JSON');
@@ -99,21 +100,23 @@ function misshapen(request: Record<string, unknown>): string | undefined {
   );
 }
 
-/** The review that answers a request: its version, kind and uid, which the API server compares with what it sent. */
-export function reviewOf(request: AdmissionRequest, response: AdmissionResponse): object {
+/** The review that answers a request, as JSON: its version, kind and uid, which the API server compares with what it sent. */
+export function writeReview({ uid }: AdmissionRequest, response: AdmissionResponse): string {
   const { allowed, message, patch = [], warnings = [], auditAnnotations } = response;
-  return {
+  const review = {
     apiVersion: API_VERSION,
     kind: KIND,
     response: {
-      uid: request.uid,
+      uid,
       allowed,
       ...(message === undefined ? {} : { status: { status: 'Failure', code: 422, reason: 'Invalid', message } }),
-      ...(patch.length === 0
-        ? {}
-        : { patchType: 'JSONPatch', patch: Buffer.from(JSON.stringify(patch)).toString('base64') }),
       ...(warnings.length === 0 ? {} : { warnings }),
       ...(auditAnnotations === undefined ? {} : { auditAnnotations }),
     },
   };
+  const text = JSON.stringify(review);
+  if (patch.length === 0) return text;
+  // By far the longest part, and base64 needs no escapes: it goes in as it is, where the response and the review end.
+  const base64 = Buffer.from(JSON.stringify(patch)).toString('base64');
+  return `${text.slice(0, -2)},"patchType":"JSONPatch","patch":"${base64}"}}`;
 }

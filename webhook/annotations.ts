@@ -84,11 +84,12 @@ export function readAnnotations(
     problems.push(tooManyTokens(pod, declared.size));
     return { tokens: [], mountPath: mountPathAt, effective, problems, warnings };
   }
-  const inheritedTokens =
-    inherited === undefined
-      ? new Set<string>()
-      : new Set(declaredTokens(effectiveAnnotations(inherited.entries)).keys());
-  const options = tokenOptions(effective, declared, inheritedTokens, problems);
+  let inheritedTokens: ReadonlyMap<string, unknown> | undefined;
+  const isInherited = (name: string) => {
+    inheritedTokens ??= declaredTokens(effectiveAnnotations(inherited?.entries ?? new Map()));
+    return inheritedTokens.has(name);
+  };
+  const options = tokenOptions(effective, declared, isInherited, problems);
   const shared = containerLists(effective, options, new Set(containers), problems, warnings);
   const variables = new Map<string, Written>();
   const tokens: Token[] = [];
@@ -206,16 +207,18 @@ const OPTION_KEYS: readonly NamedKey[] = annotationRows.flatMap((row) =>
 function tokenOptions(
   effective: Effective,
   declared: ReadonlyMap<string, unknown>,
-  inherited: ReadonlySet<string>,
+  isInherited: (name: string) => boolean,
   problems: Problem[],
 ): TokenOptions {
   const families = new Map<NamedKey, Map<string, Written>>();
   for (const family of OPTION_KEYS) {
+    const written = effective.ofTokens(family);
+    if (written.size === 0) continue;
     const options = new Map<string, Written>();
     families.set(family, options);
-    for (const [name, entry] of effective.ofTokens(family)) {
+    for (const [name, entry] of written) {
       if (declared.has(name)) options.set(name, entry);
-      else if (entry.on === 'Pod' || !inherited.has(name)) {
+      else if (entry.on === 'Pod' || !isInherited(name)) {
         // An option of the ServiceAccount for a token of its own that the Pod has removed is ignored.
         const accepted =
           declared.size === 0 ? 'none, as no audience is asked for' : `the name of a token: ${some(declared)}`;

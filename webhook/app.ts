@@ -1,7 +1,7 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import { Fault, faultBody, printable } from '../src/fault.ts';
 import type { Log } from '../src/log.ts';
-import { type AdmissionRequest, parseReview, reviewOf } from './admission-review.ts';
+import { type AdmissionRequest, parseReview, writeReview } from './admission-review.ts';
 import type { Admission, AdmissionResult } from './admit.ts';
 import { type BodyReader, createBodyReader, dropRest } from './body.ts';
 
@@ -41,9 +41,9 @@ async function answer(
       const admission = await admit(admissionRequest);
       result = admission.result;
       logAdmission(log, admissionRequest, admission);
-      return reviewOf(admissionRequest, admission.response);
+      return writeReview(admissionRequest, admission.response);
     });
-    send(response, 200, Buffer.from(JSON.stringify(review)));
+    send(response, 200, review);
   } catch (error) {
     const fault = error instanceof Fault ? error : new Fault('internal', 'an internal error', { cause: error });
     const fields = {
@@ -89,9 +89,14 @@ function logAdmission(log: Log, { uid, namespace }: AdmissionRequest, { result, 
 function send(
   response: ServerResponse,
   status: number,
-  bytes: Buffer,
+  body: string | Buffer,
   headers: Readonly<Record<string, string>> = {},
 ): void {
-  response.writeHead(status, { ...headers, 'Content-Type': 'application/json', 'Content-Length': bytes.length });
-  response.end(bytes);
+  response.writeHead(status, {
+    ...headers,
+    'Content-Type': 'application/json',
+    'Content-Length': Buffer.byteLength(body),
+  });
+  // Of a text Node makes one write with the head.
+  response.end(body);
 }

@@ -1,7 +1,13 @@
-import { isDeepStrictEqual } from 'node:util';
 import { isAtOrAbove, normalisePath, normaliseWindowsPath } from '../src/codec.ts';
 import { type Problem, quote } from '../src/fault.ts';
-import { type ContainerWish, type Injection, isSameVolume, type Volume, type VolumeMount } from './injection.ts';
+import {
+  type ContainerWish,
+  type Injection,
+  isSameMount,
+  isSameVolume,
+  type Volume,
+  type VolumeMount,
+} from './injection.ts';
 import type { ContainerPlace, Pod } from './pod.ts';
 
 /** What stands in the way of injections: what the Pod has already, and what another injection wants too. */
@@ -38,47 +44,45 @@ export function foreignVolumes(
 }
 
 /** Other mounts of the container that our mount would hide: those at its path or below. */
-export function hiddenMounts(
-  { place, injection }: Wish,
-  mount: VolumeMount,
-  object: string,
-  windows: boolean,
-): Problem[] {
-  const { container } = place;
-  const at = `spec.${place.list}[${place.index}]`;
-  const others = [
-    ...(container.volumeMounts ?? []).map((other, index) => ({
-      ours: other.name === mount.name,
-      path: other.mountPath,
-      key: `${at}.volumeMounts[${index}].mountPath`,
-      what: `the mount of the volume ${quote(other.name)}`,
-    })),
-    ...(container.volumeDevices ?? []).map((other, index) => ({
-      ours: false,
-      path: other.devicePath,
-      key: `${at}.volumeDevices[${index}].devicePath`,
-      what: `the device ${quote(other.name)}`,
-    })),
-  ];
+export function hiddenMounts(wish: Wish, mount: VolumeMount, object: string, windows: boolean): Problem[] {
+  const { volumeMounts, volumeDevices } = wish.place.container;
   const normalise = windows ? normaliseWindowsPath : normalisePath;
-  const folder = mount.mountPath;
-  const taken = normalise(folder);
-  return others
-    .filter(({ ours, path }) => !ours && isAtOrAbove(taken, normalise(path)))
-    .map(({ path, what, key }) => {
-      const { folder: chosen } = injection;
-      if (chosen === undefined) {
-        const wrong = `equals or lies below ${quote(folder)}, where ${injection.by} mounts a volume in the container ${quote(container.name)}`;
-        return { object, key, value: path, wrong, accepted: `a path outside ${folder}` };
-      }
-      return {
-        object: chosen.object,
-        key: chosen.key,
-        value: folder,
-        wrong: `equals or lies above ${quote(path)}, ${what} in the container ${quote(container.name)}`,
-        accepted: 'a folder of its own for the tokens, which may lie inside another mount',
-      };
-    });
+  const taken = normalise(mount.mountPath);
+  // Nearly always there is none, so that nothing is written before one is found.
+  const problems: Problem[] = [];
+  for (const [index, { name, mountPath: path }] of volumeMounts?.entries() ?? []) {
+    if (name === mount.name || !isAtOrAbove(taken, normalise(path))) continue;
+    const what = `the mount of the volume ${quote(name)}`;
+    problems.push(hidden(wish, mount, object, { path, key: `volumeMounts[${index}].mountPath`, what }));
+  }
+  for (const [index, { name, devicePath: path }] of volumeDevices?.entries() ?? []) {
+    if (!isAtOrAbove(taken, normalise(path))) continue;
+    const what = `the device ${quote(name)}`;
+    problems.push(hidden(wish, mount, object, { path, key: `volumeDevices[${index}].devicePath`, what }));
+  }
+  return problems;
+}
+
+function hidden(
+  { place, injection }: Wish,
+  { mountPath: folder }: VolumeMount,
+  object: string,
+  { path, key, what }: { readonly path: string; readonly key: string; readonly what: string },
+): Problem {
+  const { by, folder: chosen } = injection;
+  const container = `the container ${quote(place.container.name)}`;
+  if (chosen === undefined) {
+    const wrong = `equals or lies below ${quote(folder)}, where ${by} mounts a volume in ${container}`;
+    const at = `spec.${place.list}[${place.index}].${key}`;
+    return { object, key: at, value: path, wrong, accepted: `a path outside ${folder}` };
+  }
+  return {
+    object: chosen.object,
+    key: chosen.key,
+    value: folder,
+    wrong: `equals or lies above ${quote(path)}, ${what} in ${container}`,
+    accepted: 'a folder of its own for the tokens, which may lie inside another mount',
+  };
 }
 
 /** Mounts of our volumes that we would not add: elsewhere, writable, or in a container that must not see these tokens. */
@@ -99,24 +103,26 @@ export function foreignMounts(
     exactly.set(ours, accepted);
     return accepted;
   };
-  return containers.flatMap(({ place, wishes }) =>
-    (place.container.volumeMounts ?? []).flatMap((present, index) => {
+  const problems: Problem[] = [];
+  for (const { place, wishes } of containers) {
+    for (const [index, present] of place.container.volumeMounts?.entries() ?? []) {
       const owner = owners.get(present.name);
-      if (owner === undefined) return [];
+      if (owner === undefined) continue;
       const wish = wishes.find(({ injection }) => injection === owner);
       // Where a container is left out and mounts are the same everywhere, any container's is the one to compare with.
       const allowed = wish ?? (owner.uniform ? owner.containers[0] : undefined);
-      if (allowed?.mounts.some((mount) => isDeepStrictEqual(present, mount))) return [];
+      if (allowed?.mounts.some((mount) => isSameMount(present, mount))) continue;
       const ours = allowed?.mounts.find(({ name }) => name === present.name) ?? wish?.mounts[0];
-      return {
+      problems.push({
         object,
         key: `spec.${place.list}[${place.index}].volumeMounts[${index}]`,
         value: `${present.name} at ${present.mountPath}`,
         wrong: `mounts a volume of ${owner.by} in the container ${quote(place.container.name)} in another way than ${owner.by} does`,
         accepted: acceptedFor(ours),
-      };
-    }),
-  );
+      });
+    }
+  }
+  return problems;
 }
 
 // ---- among each other ------------------------------------------------------------------------------------------------
@@ -125,6 +131,7 @@ export function foreignMounts(
 export function collisions(containers: readonly Wishes[], object: string): Problem[] {
   const problems = new Map<string, Problem>();
   for (const { wishes } of containers) {
+    if (wishes.length < 2) continue;
     for (const [index, one] of wishes.entries()) {
       for (const other of wishes.slice(index + 1)) {
         for (const problem of [...samePaths(one, other, object), ...sameVariables(one, other, object)]) {

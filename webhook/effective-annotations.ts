@@ -45,13 +45,15 @@ export function writtenAnnotations(
 ): { entries: Entries; warnings: string[] } {
   const entries = new Map<string, Written>();
   const unknown: string[] = [];
-  for (const [key, value] of Object.entries(from.annotations)) {
-    if (!key.startsWith(`${prefix}/`)) continue;
-    const name = key.slice(prefix.length + 1);
+  const start = `${prefix}/`;
+  for (const key in from.annotations) {
+    if (!key.startsWith(start)) continue;
+    const name = key.slice(start.length);
     const parts = annotationKey(name);
     if (parts === undefined || (isOurs(parts) && on !== 'Pod')) unknown.push(name);
-    else entries.set(name, { on, object: from.object, key, parts, value: value.trim() });
+    else entries.set(name, { on, object: from.object, key, parts, value: (from.annotations[key] ?? '').trim() });
   }
+  if (unknown.length === 0) return { entries, warnings: [] };
   const warnings = unknown.slice(0, MAX_UNKNOWN).map((name) => {
     const nearest = `${prefix}/${nearestAnnotation(name)}`;
     // The object comes last: the API server cuts long warnings.
@@ -75,12 +77,14 @@ const NONE: ReadonlyMap<string, Written> = new Map();
 export function effectiveAnnotations(winner: Entries, other: Entries = NONE): Effective {
   const plain = new Map<PlainKey, Written>();
   const named = new Map<NamedKey, Map<string, Written>>();
-  for (const entry of new Map([...other, ...winner]).values()) {
+  const take = (entry: Written) => {
     const { parts } = entry;
-    if (isEmpty(entry)) continue;
+    if (isEmpty(entry)) return;
     if (parts.name === undefined) plain.set(parts.key, entry);
     else named.set(parts.key, (named.get(parts.key) ?? new Map<string, Written>()).set(parts.name, entry));
-  }
+  };
+  for (const [name, entry] of other) if (!winner.has(name)) take(entry);
+  for (const entry of winner.values()) take(entry);
   return { get: (key) => plain.get(key), ofTokens: (key) => named.get(key) ?? NONE };
 }
 

@@ -136,6 +136,14 @@ export function textOf({ audience, path }: { readonly audience: string; readonly
   return audience.length + path.length;
 }
 
+/** True where a mount that a container has is ours, and nothing more or less. */
+export function isSameMount(
+  present: { readonly name: string; readonly mountPath: string },
+  ours: VolumeMount,
+): boolean {
+  return present.name === ours.name && present.mountPath === ours.mountPath && isDeepStrictEqual(present, ours);
+}
+
 /** True where a volume that the Pod has is the same as ours, but for what the API server fills in between two rounds. */
 export function isSameVolume(present: NonNullable<Pod['spec']['volumes']>[number], ours: Volume): boolean {
   return isDeepStrictEqual(withMode(present), withMode(ours));

@@ -1,4 +1,4 @@
-import { type AddOperation, append, pointer, setMembers } from '../src/json-patch.ts';
+import { type AddOperation, append, setMembers } from '../src/json-patch.ts';
 import type { InjectionPlan } from './plan.ts';
 import type { Pod } from './pod.ts';
 
@@ -11,7 +11,7 @@ import type { Pod } from './pod.ts';
 export function patchOf(pod: Pod, plan: InjectionPlan): AddOperation[] {
   const operations = append('/spec/volumes', pod.spec.volumes ?? undefined, plan.volumes);
   for (const { place, mounts, env } of plan.containers) {
-    const at = pointer('spec', place.list, place.index);
+    const at = `/spec/${place.list}/${place.index}`;
     operations.push(
       ...append(`${at}/env`, place.container.env ?? undefined, env),
       ...append(`${at}/volumeMounts`, place.container.volumeMounts ?? undefined, mounts),
@@ -19,14 +19,15 @@ export function patchOf(pod: Pod, plan: InjectionPlan): AddOperation[] {
   }
   for (const { list, container, present, changes } of plan.sidecars) {
     operations.push(...changes);
-    if (!present) operations.push(...append(pointer('spec', list), pod.spec[list] ?? undefined, [container]));
+    if (!present) operations.push(...append(`/spec/${list}`, pod.spec[list] ?? undefined, [container]));
   }
   const { annotations, labels } = plan;
-  const wanted = Object.entries({ labels, annotations }).filter(([, members]) => Object.keys(members).length > 0);
-  if (wanted.length === 0) return operations;
-  const metadata = pod.metadata ?? undefined;
-  if (metadata === undefined)
-    return [...operations, { op: 'add', path: '/metadata', value: Object.fromEntries(wanted) }];
+  const { metadata } = pod;
+  if (metadata === undefined || metadata === null) {
+    const wanted = Object.entries({ labels, annotations }).filter(([, members]) => Object.keys(members).length > 0);
+    if (wanted.length > 0) operations.push({ op: 'add', path: '/metadata', value: Object.fromEntries(wanted) });
+    return operations;
+  }
   operations.push(
     ...setMembers('/metadata/labels', metadata.labels ?? undefined, labels),
     ...setMembers('/metadata/annotations', metadata.annotations ?? undefined, annotations),

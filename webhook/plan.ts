@@ -1,9 +1,9 @@
-import { isDeepStrictEqual } from 'node:util';
 import { type Problem, quote } from '../src/fault.ts';
 import { collisions, foreignMounts, foreignVolumes, hiddenMounts, type Wishes } from './conflicts.ts';
 import {
   type EnvVar,
   type Injection,
+  isSameMount,
   isTooMuch,
   type Sidecar,
   sizeOf,
@@ -85,58 +85,60 @@ export function planContainers(
   object: string,
   injections: readonly Injection[],
 ): Pick<InjectionPlan, 'containers' | 'problems' | 'warnings'> & { readonly collisions: readonly Problem[] } {
-  const containers = wishesOf(places, injections);
-  const there = containers.map((each) => compare(each, object, isWindows(pod.spec)));
-  return {
-    containers: there.flatMap(({ missing }) => missing ?? []),
-    problems: [...there.flatMap(({ problems }) => problems), ...foreignMounts(containers, object, injections)],
-    collisions: collisions(containers, object),
-    warnings: there.flatMap(({ warnings }) => warnings),
-  };
+  const wanted = wishesOf(places, injections);
+  const windows = isWindows(pod.spec);
+  const containers: InjectionPlan['containers'][number][] = [];
+  const problems: Problem[] = [];
+  const warnings: string[] = [];
+  for (const each of wanted) {
+    const { mounts, env } = missingIn(each, object, windows, problems, warnings);
+    if (mounts.length + env.length > 0) containers.push({ place: each.place, mounts, env });
+  }
+  for (const problem of foreignMounts(wanted, object, injections)) problems.push(problem);
+  return { containers, problems, collisions: collisions(wanted, object), warnings };
 }
 
 /** Containers, and what is wanted of each. */
 function wishesOf(places: readonly ContainerPlace[], injections: readonly Injection[]): Wishes[] {
-  const keyOf = ({ list, index }: ContainerPlace) => `${list}/${index}`;
   const containers = new Map(
-    places.map((place) => [keyOf(place), { place, wishes: [] as Wishes['wishes'][number][] }]),
+    places.map((place) => [place.container, { place, wishes: [] as Wishes['wishes'][number][] }]),
   );
   for (const injection of injections)
-    for (const wish of injection.containers) containers.get(keyOf(wish.place))?.wishes.push({ ...wish, injection });
+    for (const { place, mounts, env } of injection.containers)
+      containers.get(place.container)?.wishes.push({ place, mounts, env, injection });
   return [...containers.values()];
 }
 
-interface Comparison {
-  /** Absent where nothing is missing. */
-  readonly missing?: InjectionPlan['containers'][number];
-  readonly problems: readonly Problem[];
-  readonly warnings: readonly string[];
-}
-
-/** What a container lacks of what it is to have, and what is in the way. */
-function compare({ place, wishes }: Wishes, object: string, windows: boolean): Comparison {
-  // On Windows the case of a variable's name does not count.
-  const known = (name: string) => (windows ? name.toUpperCase() : name);
-  const variables = new Map((place.container.env ?? []).map((variable) => [known(variable.name), variable]));
-  const present = (name: string) => variables.get(known(name));
+/** What a container lacks of what it is to have; adds what is in the way. */
+function missingIn(
+  { place, wishes }: Wishes,
+  object: string,
+  windows: boolean,
+  problems: Problem[],
+  warnings: string[],
+): { readonly mounts: VolumeMount[]; readonly env: EnvVar[] } {
+  const { volumeMounts } = place.container;
   const mounts: VolumeMount[] = [];
   const env: EnvVar[] = [];
-  const problems: Problem[] = [];
-  const warnings: string[] = [];
   for (const wish of wishes) {
     for (const mount of wish.mounts) {
-      if ((place.container.volumeMounts ?? []).some((each) => isDeepStrictEqual(each, mount))) continue;
+      if (volumeMounts?.some((each) => isSameMount(each, mount))) continue;
       mounts.push(mount);
       for (const problem of hiddenMounts(wish, mount, object, windows)) problems.push(problem);
     }
+  }
+  if (wishes.every((wish) => wish.env.length === 0)) return { mounts, env };
+  // On Windows the case of a variable's name does not count.
+  const known = (name: string) => (windows ? name.toUpperCase() : name);
+  const variables = new Map(place.container.env?.map((variable) => [known(variable.name), variable]));
+  const present = (name: string) => variables.get(known(name));
+  for (const wish of wishes) {
     for (const group of wish.env) {
-      const kept = group.filter(({ name }) => present(name) !== undefined);
-      if (kept.length === 0) env.push(...group);
+      if (group.every(({ name }) => present(name) === undefined)) env.push(...group);
       else warnings.push(...keptVariables(object, place, group, present));
     }
   }
-  if (mounts.length === 0 && env.length === 0) return { problems, warnings };
-  return { missing: { place, mounts, env }, problems, warnings };
+  return { mounts, env };
 }
 
 type Variable = NonNullable<ContainerPlace['container']['env']>[number];

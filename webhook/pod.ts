@@ -53,27 +53,30 @@ export interface ContainerPort {
 /** The container that podpass adds itself. It sees no tokens, and no list of containers can name it. */
 export const PROXY_CONTAINER = 'podpass-oauth2-proxy';
 
+const LISTS = ['initContainers', 'containers', 'ephemeralContainers'] as const;
+
 /** A container and where it stands in the Pod. */
 export interface ContainerPlace {
-  readonly list: 'initContainers' | 'containers' | 'ephemeralContainers';
+  readonly list: (typeof LISTS)[number];
   readonly index: number;
   readonly container: Container;
 }
 
 /** Init containers (native sidecars among them), containers and debug containers, in the Pod's order; not podpass' own. */
 export function containerPlaces(spec: PodSpec): ContainerPlace[] {
-  return allPlaces(spec).filter(({ container }) => container.name !== PROXY_CONTAINER);
+  const places: ContainerPlace[] = [];
+  for (const list of LISTS)
+    for (const [index, container] of spec[list]?.entries() ?? [])
+      if (container.name !== PROXY_CONTAINER) places.push({ list, index, container });
+  return places;
 }
 
 /** The container that podpass has added, or one that has its name. */
 export function proxyPlace(spec: PodSpec): ContainerPlace | undefined {
-  return allPlaces(spec).find(({ container }) => container.name === PROXY_CONTAINER);
-}
-
-function allPlaces(spec: PodSpec): ContainerPlace[] {
-  return (['initContainers', 'containers', 'ephemeralContainers'] as const).flatMap((list) =>
-    (spec[list] ?? []).map((container, index) => ({ list, index, container })),
-  );
+  for (const list of LISTS)
+    for (const [index, container] of spec[list]?.entries() ?? [])
+      if (container.name === PROXY_CONTAINER) return { list, index, container };
+  return undefined;
 }
 
 /** How many things a Pod has that are looked at one by one: containers, and what their and its lists hold. */
@@ -92,8 +95,9 @@ export function serviceAccountNameOf(spec: PodSpec): string {
 }
 
 export function isWindows(spec: PodSpec): boolean {
-  const selector = spec.nodeSelector ?? {};
-  return [spec.os?.name, selector['kubernetes.io/os'], selector['beta.kubernetes.io/os']].includes('windows');
+  const { os, nodeSelector: selector } = spec;
+  if (os?.name === 'windows') return true;
+  return selector?.['kubernetes.io/os'] === 'windows' || selector?.['beta.kubernetes.io/os'] === 'windows';
 }
 
 /** The API server's copy of a static Pod, which may not carry tokens: kubernetes/plugin/pkg/admission/serviceaccount. */

@@ -35,12 +35,12 @@ export function tokenInjection(pod: Pod, reading: Pick<Reading, 'tokens' | 'moun
   const containers: ContainerWish[] = [];
   const size = { additions: 0, text: 0 };
   for (const place of containerPlaces(pod.spec)) {
-    const own = new Set(groups.filter((group) => group.has(place.container.name)));
-    if (own.size === 0) continue;
-    const set = groups.map((group) => (own.has(group) ? '1' : '0')).join('');
+    let set = '';
+    for (const group of groups) set += group.has(place.container.name) ? '1' : '0';
+    if (!set.includes('1')) continue;
     let shared = bySet.get(set);
     if (shared === undefined) {
-      const seen = tokens.filter((token) => own.has(token.containers));
+      const seen = tokens.filter((token) => token.containers.has(place.container.name));
       size.additions += seen.length;
       size.text += seen.reduce((sum, { audience, name }) => sum + textOf({ audience, path: name }), 0);
       if (isTooMuch(size)) return undefined;

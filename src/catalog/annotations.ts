@@ -250,24 +250,36 @@ export type AnnotationKey =
   | { readonly key: PlainKey; readonly name?: undefined }
   | { readonly key: NamedKey; readonly name: string };
 
+// Read for each annotation of each Pod.
+const ROWS: readonly (AnnotationRow & Row)[] = annotationRows;
+const PLAIN: ReadonlyMap<string, AnnotationKey> = new Map(
+  ROWS.flatMap((row) => (row.named ? [] : [[row.key, { key: row.key }]])),
+);
+const NAMED: ReadonlyMap<string, NamedKey> = new Map(ROWS.flatMap((row) => (row.named ? [[row.key, row.key]] : [])));
+const LISTS = { plain: keysOf((row) => !row.named && row.list), named: keysOf((row) => row.named && row.list) };
+const OURS = keysOf((row) => row.on === byPodpass);
+
+function keysOf(isWanted: (row: AnnotationRow) => boolean | undefined): ReadonlySet<string> {
+  return new Set(ROWS.flatMap((row) => (isWanted(row) ? [row.key] : [])));
+}
+
 /** Takes `expiration.api` apart into its row's key and the token's name. */
 export function annotationKey(written: string): AnnotationKey | undefined {
-  const plain = annotationRows.find((row) => !row.named && row.key === written);
-  if (plain !== undefined) return { key: plain.key as PlainKey };
+  const plain = PLAIN.get(written);
+  if (plain !== undefined) return plain;
   const dot = written.indexOf('.');
-  const named = annotationRows.find((row) => row.named && row.key === written.slice(0, dot));
-  return dot < 0 || named === undefined ? undefined : { key: named.key as NamedKey, name: written.slice(dot + 1) };
+  const named = NAMED.get(written.slice(0, dot));
+  return dot < 0 || named === undefined ? undefined : { key: named, name: written.slice(dot + 1) };
 }
 
 /** True where the value of such an annotation is a list. */
 export function isList({ key, name }: AnnotationKey): boolean {
-  const rows: readonly AnnotationRow[] = annotationRows;
-  return rows.some((row) => row.key === key && row.named === (name !== undefined) && row.list === true);
+  return (name === undefined ? LISTS.plain : LISTS.named).has(key);
 }
 
 /** True where podpass writes it, so that it means nothing on a ServiceAccount. */
 export function isOurs({ key }: AnnotationKey): boolean {
-  return annotationRows.some((row) => row.key === key && row.on === byPodpass);
+  return OURS.has(key);
 }
 
 /** The known key that is least unlike an unknown one, with the token's name kept: `expiry.api` → `expiration.api`. */

@@ -12,7 +12,7 @@ import { POD } from '../../src/cli/demo/manifests.ts';
 import { readManifests } from '../../src/cli/manifest-file.ts';
 import { silentLog } from '../../src/log.ts';
 import { type Listener, listen } from '../../src/runtime/listener.ts';
-import { parseReview, reviewOf } from '../../webhook/admission-review.ts';
+import { parseReview, writeReview } from '../../webhook/admission-review.ts';
 import { admit } from '../../webhook/admit.ts';
 import { createWebhookApp } from '../../webhook/app.ts';
 
@@ -102,7 +102,7 @@ const serviceAccount = {
 const source = { get: async () => ({ found: true, source: 'cache', serviceAccount }) as const };
 const answer = async () => {
   const parsedRequest = parseReview(body);
-  return JSON.stringify(reviewOf(parsedRequest, (await admit(parsedRequest, source, settings)).response));
+  return writeReview(parsedRequest, (await admit(parsedRequest, source, settings)).response);
 };
 
 const documents = createDocuments('https://issuer.example.com', publicKeysFromPem(issuer.publicKey, 'bench').keys);

@@ -7,7 +7,7 @@
 import fc from 'fast-check';
 import jsonPatch, { type Operation } from 'fast-json-patch';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { type AdmissionRequest, parseReview, reviewOf } from '../../webhook/admission-review.ts';
+import { type AdmissionRequest, parseReview, writeReview } from '../../webhook/admission-review.ts';
 import { admit } from '../../webhook/admit.ts';
 import { mutationSettings } from '../mutation-settings.ts';
 import type { ApiResponse } from './api-client.ts';
@@ -175,7 +175,7 @@ async function mutate(pod: Pod, uid: string) {
   const serviceAccount = { namespace: 'shop', name, annotations: ACCOUNTS[name] ?? {} };
   const source = { get: async () => ({ found: true, source: 'cache', serviceAccount }) as const };
   const { response } = await admit(parsed, source, SETTINGS);
-  expect(reviewOf(parsed, response)).toMatchObject({ response: { uid } });
+  expect(JSON.parse(writeReview(parsed, response))).toMatchObject({ response: { uid } });
   return response;
 }
 

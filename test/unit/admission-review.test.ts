@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { Fault } from '../../src/fault.ts';
-import { parseReview, reviewOf } from '../../webhook/admission-review.ts';
+import { parseReview, writeReview } from '../../webhook/admission-review.ts';
 
 const UID = '705ab4f5-6393-11e8-b7cc-42010a800002';
 const review = (request: unknown, more: object = {}) =>
@@ -66,8 +66,7 @@ test('of a key twice the last one counts, as for the API server', () => {
 });
 
 describe('the answer', () => {
-  const answer = (response: Parameters<typeof reviewOf>[1]) =>
-    JSON.parse(JSON.stringify(reviewOf({ uid: UID }, response)));
+  const answer = (response: Parameters<typeof writeReview>[1]) => JSON.parse(writeReview({ uid: UID }, response));
   const shell = (response: object) => ({
     apiVersion: 'admission.k8s.io/v1',
     kind: 'AdmissionReview',
