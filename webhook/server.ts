@@ -5,16 +5,12 @@ import type { Metrics } from '../src/runtime/metrics.ts';
 import { type Service, type ServiceOptions, startService } from '../src/runtime/service.ts';
 import { type AdmissionSettings, admit } from './admit.ts';
 import { createWebhookApp } from './app.ts';
-import type { ProxySettings } from './oauth2-proxy/settings.ts';
 import { eventOf } from './pod-report.ts';
 import type { ServiceAccountSource } from './service-accounts.ts';
 
 export interface WebhookOptions extends Omit<ServiceOptions, 'handler' | 'checks'> {
-  readonly settings: Omit<AdmissionSettings, 'reservedAudiences' | 'oauth2Proxy'>;
-  /** Asked for each request, as more of them may be found while it runs. */
-  readonly reservedAudiences: () => ReadonlySet<string>;
-  /** The same; without it Pods that ask for oauth2-proxy are refused. */
-  readonly oauth2Proxy?: () => ProxySettings;
+  /** Asked for each request, as some of them are found while it runs. */
+  readonly settings: () => AdmissionSettings;
   readonly serviceAccounts: ServiceAccountSource;
   /** False until the ServiceAccounts are known; what happens later does not make it unready. */
   readonly synced: () => boolean;
@@ -28,15 +24,10 @@ export interface WebhookOptions extends Omit<ServiceOptions, 'handler' | 'checks
 
 /** Starts the webhook. Throws a Failure where it cannot listen. */
 export function startWebhook(options: WebhookOptions): Promise<Service> {
-  const { settings, reservedAudiences, oauth2Proxy, serviceAccounts, synced, events, uncertified, metrics, log } =
-    options;
+  const { settings, serviceAccounts, synced, events, uncertified, metrics, log } = options;
   const handler = createWebhookApp({
     async admit(request) {
-      const admission = await admit(request, serviceAccounts, {
-        ...settings,
-        reservedAudiences: reservedAudiences(),
-        ...(oauth2Proxy === undefined ? {} : { oauth2Proxy: oauth2Proxy() }),
-      });
+      const admission = await admit(request, serviceAccounts, settings());
       const event = events && eventOf(request, admission.report);
       if (event !== undefined) events?.record(event);
       return admission;

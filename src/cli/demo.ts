@@ -99,15 +99,16 @@ async function start(folder: string, services: Service[]): Promise<Stage> {
   const issuer = `https://localhost:${discovery.port}`;
   tellIssuer(issuer);
   await untilReady(discovery);
+  const settings = {
+    annotationPrefix: settingRows.annotationPrefix.default,
+    mountPath: settingRows.mountPath.default,
+    tokenExpiration: parsed(settingRows.tokenExpiration.codec, settingRows.tokenExpiration.default),
+    presets: [],
+    reservedAudiences: new Set([issuer]),
+  };
   const webhook = await startWebhook({
     ...common,
-    settings: {
-      annotationPrefix: settingRows.annotationPrefix.default,
-      mountPath: settingRows.mountPath.default,
-      tokenExpiration: parsed(settingRows.tokenExpiration.codec, settingRows.tokenExpiration.default),
-      presets: [],
-    },
-    reservedAudiences: () => new Set([issuer]),
+    settings: () => settings,
     serviceAccounts: embeddedServiceAccounts(),
     synced: () => true,
     metrics: createMetrics('webhook'),

@@ -1,6 +1,6 @@
 import { hostname } from 'node:os';
+import { admissionSettings } from '../../webhook/admission-settings.ts';
 import { followClusterFacts } from '../../webhook/oauth2-proxy/cluster-facts.ts';
-import { proxySettings } from '../../webhook/oauth2-proxy/settings.ts';
 import { presetsOf } from '../../webhook/presets/registry.ts';
 import { followReservedAudiences } from '../../webhook/reserved-audiences.ts';
 import { startWebhook } from '../../webhook/server.ts';
@@ -55,12 +55,9 @@ export async function runWebhook(settings: CommandSettings<'webhook'>, terminal:
     count: (result) => metrics.count('podpass_events_total', { result }),
     log,
   });
-  const facts = followClusterFacts(client.get, log);
-  let reserved: ReadonlySet<string> = new Set(settings.reservedAudiences);
+  const admission = admissionSettings(settings, presets);
   const webhook = await startWebhook({
-    settings: { ...settings, presets },
-    reservedAudiences: () => reserved,
-    oauth2Proxy: () => proxySettings(settings, facts.now()),
+    settings: admission.now,
     serviceAccounts,
     synced: () => serviceAccounts.hasSynced,
     events,
@@ -76,8 +73,9 @@ export async function runWebhook(settings: CommandSettings<'webhook'>, terminal:
   const followed = files && pair && followPair(files, pair, webhook, metrics, log);
   managed?.start(webhook);
   serviceAccounts.start();
+  const facts = followClusterFacts(client.get, log, admission.tellCluster);
   const search = followReservedAudiences(client, log, (found) => {
-    reserved = new Set([...settings.reservedAudiences, ...found]);
+    admission.tellReserved(found);
     metrics.set('podpass_reserved_audiences', {}, found.size);
   });
 

@@ -13,7 +13,7 @@ import { type Case, cases, gains } from './cases.ts';
 const LONGEST_DELAY_MS = 10_000;
 const MOST_MEMORY = 2 * 1024 ** 3;
 
-const { reservedAudiences, oauth2Proxy, ...settings } = mutationSettings({
+const settings = mutationSettings({
   oauth2ProxyIssuer: 'https://issuer.example.com',
   presets: 'aws,azure,gcp',
   azureTenantId: 'tenant',
@@ -35,9 +35,7 @@ beforeAll(async () => {
   service = await startWebhook({
     ...{ address: '127.0.0.1', port: 0, metricsPort: 0, metrics: createMetrics('webhook'), pair },
     log: { debug: note, info: note, warn: note, error: note },
-    settings,
-    reservedAudiences: () => reservedAudiences,
-    ...(oauth2Proxy === undefined ? {} : { oauth2Proxy: () => oauth2Proxy }),
+    settings: () => settings,
     serviceAccounts: {
       get: async (namespace, name) => ({
         found: true,

@@ -53,8 +53,7 @@ beforeEach(async () => {
   };
   service = await startWebhook({
     ...listening(),
-    settings: SETTINGS,
-    reservedAudiences: () => reserved,
+    settings: () => ({ ...SETTINGS, reservedAudiences: reserved }),
     serviceAccounts: { get: (namespace, name) => source.get(namespace, name) },
     synced: () => true,
   });

@@ -17,8 +17,8 @@ export async function findClusterFacts(get: KubeGet, log: Log): Promise<ClusterF
 
 const RETRY_MS = 10_000;
 
-/** Asks until everything is told; `now` is what is known. `stop` ends it. */
-export function followClusterFacts(get: KubeGet, log: Log): { now(): ClusterFacts; stop(): void } {
+/** Asks until everything is told, and hands on what is known after each answer. `stop` ends it. */
+export function followClusterFacts(get: KubeGet, log: Log, use: (facts: ClusterFacts) => void): { stop(): void } {
   let facts: ClusterFacts = {};
   let timer: NodeJS.Timeout | undefined;
   let stopped = false;
@@ -26,11 +26,11 @@ export function followClusterFacts(get: KubeGet, log: Log): { now(): ClusterFact
     const found = await findClusterFacts(get, log);
     if (stopped) return;
     facts = { issuer: found.issuer ?? facts.issuer, minor: found.minor ?? facts.minor };
+    use(facts);
     if (facts.issuer === undefined || facts.minor === undefined) timer = setTimeout(() => void ask(), RETRY_MS);
   };
   void ask();
   return {
-    now: () => facts,
     stop() {
       stopped = true;
       clearTimeout(timer);

@@ -5,7 +5,7 @@ import { KubeError } from '../../../src/runtime/kube-client.ts';
 import { admit } from '../../../webhook/admit.ts';
 import { mutatePod } from '../../../webhook/mutate-pod.ts';
 import { findClusterFacts, followClusterFacts } from '../../../webhook/oauth2-proxy/cluster-facts.ts';
-import { type ProxySettings, proxySettings } from '../../../webhook/oauth2-proxy/settings.ts';
+import { type ClusterFacts, type ProxySettings, proxySettings } from '../../../webhook/oauth2-proxy/settings.ts';
 import type { Pod } from '../../../webhook/pod.ts';
 import { mutationSettings } from '../../mutation-settings.ts';
 import { runCommand } from '../../run-command.ts';
@@ -333,14 +333,18 @@ describe('what the API server tells', () => {
   });
 
   test('is less than a setting, and the rest is asked again for', async () => {
-    const facts = followClusterFacts(answers({ '/.well-known/openid-configuration': ISSUER }), silentLog);
-    await expect.poll(() => facts.now().issuer).toBe('https://issuer.example.com');
-    facts.stop();
+    const get = answers({ '/.well-known/openid-configuration': ISSUER });
+    let following: { stop(): void } | undefined;
+    const facts = await new Promise<ClusterFacts>((resolve) => {
+      following = followClusterFacts(get, silentLog, resolve);
+    });
+    following?.stop();
+    expect(facts.issuer).toBe('https://issuer.example.com');
     const written = { oauth2ProxyImage: 'i', oauth2ProxyMode: 'auto', oauth2ProxyCaConfigMap: undefined } as const;
-    expect(proxySettings({ ...written, oauth2ProxyIssuer: undefined }, facts.now()).issuer).toBe(
+    expect(proxySettings({ ...written, oauth2ProxyIssuer: undefined }, facts).issuer).toBe(
       'https://issuer.example.com',
     );
-    expect(proxySettings({ ...written, oauth2ProxyIssuer: 'https://a.example' }, facts.now()).issuer).toBe(
+    expect(proxySettings({ ...written, oauth2ProxyIssuer: 'https://a.example' }, facts).issuer).toBe(
       'https://a.example',
     );
   });
