@@ -8,7 +8,9 @@ export interface AddOperation {
 
 /** A JSON Pointer from its reference tokens: `~` and `/` are escaped (RFC 6901 section 3). */
 export function pointer(...tokens: readonly (string | number)[]): string {
-  return tokens.map((token) => `/${String(token).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
+  let path = '';
+  for (const token of tokens) path += `/${String(token).replaceAll('~', '~0').replaceAll('/', '~1')}`;
+  return path;
 }
 
 /**

@@ -72,7 +72,8 @@ export function readAsked(
 
 /** podpass' own first. */
 export function injectionsOf({ own, presets }: Asked): Injection[] {
-  return [own.injection ?? [], ...presets.map(({ injection }) => injection)].flat();
+  const ours = own.injection === undefined ? [] : [own.injection];
+  return presets.length === 0 ? ours : [...ours, ...presets.map(({ injection }) => injection)];
 }
 
 /** What the presets want; nothing where nobody knows the ServiceAccount. */

@@ -30,17 +30,19 @@ export function foreignVolumes(
   wanted: readonly { readonly volume: Volume; readonly injection: Injection }[],
 ): Problem[] {
   const byName = new Map(wanted.map((each) => [each.volume.name, each]));
-  return (pod.spec.volumes ?? []).flatMap((volume, index) => {
+  const problems: Problem[] = [];
+  for (const [index, volume] of pod.spec.volumes?.entries() ?? []) {
     const ours = byName.get(volume.name);
-    if (ours === undefined || isSameVolume(volume, ours.volume)) return [];
-    return {
+    if (ours === undefined || isSameVolume(volume, ours.volume)) continue;
+    problems.push({
       object,
       key: `spec.volumes[${index}].name`,
       value: volume.name,
       wrong: `is the name of the volume that ${ours.injection.by} adds, and this one is another`,
       accepted: `another name for your volume, or exactly the volume that ${ours.injection.by} adds`,
-    };
-  });
+    });
+  }
+  return problems;
 }
 
 /** Other mounts of the container that our mount would hide: those at its path or below. */

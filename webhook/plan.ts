@@ -54,19 +54,24 @@ export function planInjections(
   if (active.length === 0) return NOTHING;
   if (isTooMuch(sizeOf(active))) return { ...NOTHING, problems: [tooManyAdditions(object)] };
   const planned = planContainers(pod, containerPlaces(pod.spec), object, active);
-  const volumes = active.flatMap((injection) => injection.volumes.map((volume) => ({ volume, injection })));
-  const present = new Set((pod.spec.volumes ?? []).map(({ name }) => name));
+  const wanted: { readonly volume: Volume; readonly injection: Injection }[] = [];
+  const names = new Set<string>();
+  for (const injection of active) {
+    for (const volume of injection.volumes) wanted.push({ volume, injection });
+    for (const name of injection.names) names.add(name);
+  }
+  const present = new Set(pod.spec.volumes?.map(({ name }) => name));
   const metadata = missingMetadata(pod, object, active);
-  const injected = [...new Set(active.flatMap(({ names }) => names))].join(',');
-  const told = pod.metadata?.annotations?.[injectedKey] === injected ? {} : { [injectedKey]: injected };
+  const injected = [...names].join(',');
+  if (pod.metadata?.annotations?.[injectedKey] !== injected) metadata.annotations[injectedKey] = injected;
   return {
-    volumes: volumes.map(({ volume }) => volume).filter(({ name }) => !present.has(name)),
+    volumes: wanted.flatMap(({ volume }) => (present.has(volume.name) ? [] : volume)),
     containers: planned.containers,
     sidecars: active.flatMap(({ sidecar }) => sidecar ?? []),
-    annotations: { ...metadata.annotations, ...told },
+    annotations: metadata.annotations,
     labels: metadata.labels,
     problems: [
-      ...foreignVolumes(pod, object, volumes),
+      ...foreignVolumes(pod, object, wanted),
       ...planned.problems,
       ...planned.collisions,
       ...metadata.problems,
