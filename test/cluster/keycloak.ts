@@ -29,7 +29,7 @@ interface Answer {
 /** The folder of a Keycloak that is ready to start, or why there is none; unpacked and built at the first use. */
 export async function installKeycloak(): Promise<{ home: string } | Missing> {
   // The archive's one folder has the version in its name. A database in memory is chosen here and not at the start.
-  const build = 'exec sh "$0"/keycloak-*/bin/kc.sh build --db=dev-mem';
+  const build = `JAVA_OPTS_APPEND=${JVM} exec sh "$0"/keycloak-*/bin/kc.sh build --db=dev-mem`;
   const found = await unpackedWith(pom, 'Keycloak', (folder) => [['sh', ['-c', build, folder]]]);
   if ('reason' in found) return found;
   const name = (await readdir(found.folder)).find((each) => each.startsWith('keycloak-'));

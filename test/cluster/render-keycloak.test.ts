@@ -23,11 +23,11 @@ const REALMS = { json: 'main', shell: 'team a' } as const;
 const formats = ['json', 'shell'] as const;
 type Format = (typeof formats)[number];
 
-const now = () => Math.floor(Date.now() / 1000);
-const since = (seconds: number, until: number) => {
-  const at = now();
-  return { iat: at - seconds, nbf: at - seconds, exp: at + until };
-};
+/** The times of a token that is so many seconds old, and ends so many seconds from now. */
+function aged(age: number, left: number): JWTPayload {
+  const now = Math.floor(Date.now() / 1000);
+  return { iat: now - age, nbf: now - age, exp: now + left };
+}
 
 /** The words of the output, wherever it has them. */
 function said(format: Format, facts: Facts): string {
@@ -143,7 +143,7 @@ describeCluster('Keycloak with what render prints', () => {
     ['that has ended', (realm) => callers.expired(realm), /^400 invalid_client: Token is not active/],
     [
       'that has ended a minute ago',
-      (realm) => callers.forged(realm, { claims: since(660, -60) }),
+      (realm) => callers.forged(realm, { claims: aged(660, -60) }),
       /^400 invalid_client: Token is not active/,
     ],
     [
@@ -183,7 +183,7 @@ describeCluster('Keycloak with what render prints', () => {
 
       // Two hours would do until the kubelet lets them grow old: it renews at 80 % of a lifetime.
       expect(keysOf({ tokens: tokens({ lifetime: 7200 }) })).toEqual(['--token-expiration']);
-      const ofTwoHours = (age: number) => callers.forged(issuers.json, { claims: since(age, 7200 - age) });
+      const ofTwoHours = (age: number) => callers.forged(issuers.json, { claims: aged(age, 7200 - age) });
       expect(await refusal('json', await ofTwoHours(3660))).toMatch(
         /^400 invalid_client: .*issued too far in the past/,
       );
