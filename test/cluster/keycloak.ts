@@ -12,8 +12,8 @@ const ADMIN = { username: 'admin', password: 'admin' };
 
 /** The first start of a JVM, a database and a realm: half a minute where the machine has nothing else to do. */
 const READY_MS = 400_000;
-/** So that one question without an answer is not the last one. */
-const ANSWER_MS = 30_000;
+/** So that one question without an answer is not the last one; a realm is a lot of work at first. */
+const ANSWER_MS = 150_000;
 /** Each command of kcadm.sh is a JVM of its own. */
 const COMMANDS_MS = 240_000;
 
