@@ -1,6 +1,6 @@
 /**
- * The verifiers that tests run: the README's table is made of these rows, and test/cluster/verified-with.test.ts
- * compares them with what really ran.
+ * The verifiers that tests run: the README's table is made of these rows, and test/cluster/verified-with.test.ts and,
+ * for Keycloak, test/cluster/render-keycloak.test.ts compare them with what really ran.
  */
 import { readFileSync } from 'node:fs';
 
@@ -65,6 +65,14 @@ export const verifiedWith = [
     pin: /minio\/minio v(\S+)/,
     keys: both,
     rotation: kept,
+  },
+  {
+    name: 'Keycloak',
+    is: 'a server: its identity provider of the kind kubernetes',
+    pinnedIn: 'test/cluster/consumers/keycloak/pom.xml',
+    pin: /keycloak-quarkus-dist<\/artifactId>\s*<version>(.+?)</,
+    keys: 'RSA, EC',
+    rotation: 'no',
   },
 ] as const satisfies readonly VerifiedWith[];
 

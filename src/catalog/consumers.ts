@@ -73,6 +73,7 @@ const SCHEMAS = { evidence: 'schema', provenBy: 'test/cluster/render-envoy.test.
 const MINIO = { evidence: 'run', provenBy: 'test/cluster/render-minio.test.ts' } as const;
 const PROMTOOL = { evidence: 'schema', provenBy: 'test/cluster/render.test.ts' } as const;
 const KAFKA = { evidence: 'run', provenBy: 'test/cluster/render-kafka.test.ts' } as const;
+const KEYCLOAK = { evidence: 'run', provenBy: 'test/cluster/render-keycloak.test.ts' } as const;
 
 export const consumerRows = {
   'oauth2-proxy': {
@@ -238,8 +239,8 @@ export const consumerRows = {
     summary: 'Keycloak 26.5 and later: an identity provider of the kind kubernetes, and a client for each caller',
     target: 'keycloak',
     formats: {
-      json: { about: 'a partial import for the realm', syntax: 'json', evidence: 'read', audiences: 'one' },
-      shell: { about: 'commands of kcadm.sh', syntax: 'shell', evidence: 'read', audiences: 'one' },
+      json: { about: 'a partial import for the realm', syntax: 'json', ...KEYCLOAK, audiences: 'one' },
+      shell: { about: 'commands of kcadm.sh', syntax: 'shell', ...KEYCLOAK, audiences: 'one' },
     },
     options: ['name'],
   },

@@ -53,16 +53,38 @@ export async function javaWith(
   const recipe = [version.text, await readFile(pom, 'utf8'), await readFile(source, 'utf8')];
   const installed = await cachedInstall('java', recipe, what, async (workplace) => {
     const libraries = join(workplace, 'lib');
-    // Maven writes beside its POM, so that is a copy.
-    await copyFile(pom, join(workplace, 'pom.xml'));
     return [
-      ['mvn', ['--batch-mode', '--quiet', 'dependency:copy-dependencies', `-DoutputDirectory=${libraries}`], workplace],
+      await mavenStep(pom, 'copy-dependencies', libraries, workplace),
       ['javac', ['-d', join(workplace, 'classes'), '-cp', join(libraries, '*'), source]],
     ];
   });
   if ('reason' in installed) return installed;
   const { folder } = installed;
   return { program: version.program, classPath: [join(folder, 'classes'), join(folder, 'lib', '*')] };
+}
+
+/** The folder with the unpacked archives of a POM, in which further commands have run. */
+export async function unpackedWith(
+  pom: string,
+  what: string,
+  furtherSteps: (folder: string) => Step[],
+): Promise<{ folder: string } | Missing> {
+  const version = await javaVersion();
+  if ('reason' in version) return version;
+  // The commands are a part of the recipe, without the folder, which is another one each time.
+  const recipe = [version.text, await readFile(pom, 'utf8'), JSON.stringify(furtherSteps(''))];
+  const unpacked = (folder: string) => join(folder, 'unpacked');
+  const installed = await cachedInstall('unpacked', recipe, what, async (workplace) => [
+    await mavenStep(pom, 'unpack-dependencies', unpacked(workplace), workplace),
+    ...furtherSteps(unpacked(workplace)),
+  ]);
+  return 'reason' in installed ? installed : { folder: unpacked(installed.folder) };
+}
+
+/** Maven writes beside its POM, so that is a copy. */
+async function mavenStep(pom: string, goal: string, into: string, workplace: string): Promise<Step> {
+  await copyFile(pom, join(workplace, 'pom.xml'));
+  return ['mvn', ['--batch-mode', '--quiet', `dependency:${goal}`, `-DoutputDirectory=${into}`], workplace];
 }
 
 /** A compiler is needed too, and Maven. */

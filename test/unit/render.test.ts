@@ -356,6 +356,49 @@ describe('the 200 and the 202', () => {
   });
 });
 
+describe('Keycloak', () => {
+  const realm = 'https://sso.example.com/realms/team%20a';
+  const facts = (name?: string) =>
+    sampleFacts({
+      tokens: [{ audience: realm, file: '/token', lifetime: 3600 }],
+      options: name === undefined ? {} : { name },
+    });
+
+  test('names the realm as its issuer writes it, which is how kcadm.sh wants it', () => {
+    expect(outputOf('keycloak', 'shell', facts()).match(/^kcadm\.sh create \S+ -r '([^']*)'/gm)).toEqual([
+      "kcadm.sh create identity-provider/instances -r 'team%20a'",
+      "kcadm.sh create clients -r 'team%20a'",
+      "kcadm.sh create clients -r 'team%20a'",
+    ]);
+    const broken = { ...facts(), tokens: [{ audience: `${realm}%`, file: '/token', lifetime: 3600 }] };
+    expect(() => outputOf('keycloak', 'shell', broken)).toThrow(/is not the issuer of a realm/);
+  });
+
+  test.each([
+    [undefined, 'podpass', SUBJECT],
+    ['green', 'green', `green:${SUBJECT}`],
+  ])('with the name %s has a provider, clients and their service accounts of that name', (name, alias, clientId) => {
+    const { identityProviders, clients, users } = JSON.parse(outputOf('keycloak', 'json', facts(name)));
+    expect(identityProviders).toEqual([expect.objectContaining({ alias, config: { issuer: ISSUER } })]);
+    expect(clients[0]).toMatchObject({
+      clientId,
+      attributes: { 'jwt.credential.issuer': alias, 'jwt.credential.sub': SUBJECT },
+    });
+    expect(users[0]).toEqual({
+      username: `service-account-${clientId}`,
+      enabled: true,
+      serviceAccountClientId: clientId,
+    });
+    expect([clients.length, users.length]).toEqual([2, 2]);
+  });
+
+  test("tells of the CA of one's own", () => {
+    const { ca: _, ...without } = facts();
+    expect(outputOf('keycloak', 'shell', without)).not.toContain('truststore');
+    expect(outputOf('keycloak', 'shell', { ...without, ca: 'PEM' })).toContain('# - Keycloak trusts the CA');
+  });
+});
+
 describe('Istio', () => {
   test('has both objects, or none, and each other issuer in both', () => {
     const otherCaller = [
