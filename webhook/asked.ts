@@ -101,10 +101,6 @@ const MAX_ANNOTATIONS = 256 * 1024;
 
 function sizeOf(annotations: Readonly<Record<string, string>>): number {
   let size = 0;
-  for (const key in annotations) size += key.length + (annotations[key] ?? '').length;
-  // A character of a text here is at most three bytes of UTF-8.
-  if (size * 3 <= MAX_ANNOTATIONS) return size;
-  size = 0;
   for (const key in annotations) size += Buffer.byteLength(key) + Buffer.byteLength(annotations[key] ?? '');
   return size;
 }
