@@ -72,6 +72,7 @@ const OBJECTS = { evidence: 'schema', provenBy: 'test/cluster/render-schemas.tes
 const SCHEMAS = { evidence: 'schema', provenBy: 'test/cluster/render-envoy.test.ts' } as const;
 const MINIO = { evidence: 'run', provenBy: 'test/cluster/render-minio.test.ts' } as const;
 const PROMTOOL = { evidence: 'schema', provenBy: 'test/cluster/render.test.ts' } as const;
+const VAULT = { evidence: 'run', provenBy: 'test/cluster/render-vault.test.ts' } as const;
 const KAFKA = { evidence: 'run', provenBy: 'test/cluster/render-kafka.test.ts' } as const;
 const KEYCLOAK = { evidence: 'run', provenBy: 'test/cluster/render-keycloak.test.ts' } as const;
 
@@ -191,7 +192,7 @@ export const consumerRows = {
     summary: 'HashiCorp Vault and OpenBao: the JWT auth method and a role',
     target: 'vault',
     formats: {
-      shell: { about: 'commands of the vault CLI', syntax: 'shell', evidence: 'read', inline: true },
+      shell: { about: 'commands of the vault CLI', syntax: 'shell', ...VAULT, inline: true },
       hcl: { about: "resources of Terraform's provider", syntax: 'hcl', evidence: 'read', inline: true },
     },
     options: ['name'],

@@ -36,7 +36,7 @@ export const targetLimits = {
     subjectLength: 127,
     lifetime: { most: 48 * HOUR - 1, why: 'a token must end within 48 h from when it was issued.' },
   },
-  vault: {
+  'go-oidc': {
     algorithms: {
       taken: ['RS256'],
       configurable: true,

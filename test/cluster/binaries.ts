@@ -21,6 +21,8 @@ export interface Binaries {
   verify: string;
   /** test/go/cap: judges tokens with the library of Vault. */
   cap: string;
+  /** test/go/vault: logs in with Vault's own plugin. */
+  vault: string;
   /** What administrators type in the guides. */
   kubectl: string;
   /** test/go/json-patch: applies patches as the API server does. */
@@ -66,6 +68,7 @@ export async function controlPlaneBinaries(log: Log = toStderr): Promise<Control
     const programs = {
       verify: await buildVerifier(go, log),
       cap: await buildCap(go, log),
+      vault: await buildVault(go, log),
       kubectl: await buildKubectl(go, log),
       jsonPatch: await buildJsonPatch(go, log),
       envoySchemas: await buildEnvoySchemas(go, log),
@@ -161,16 +164,18 @@ async function buildVerifier(go: GoRelease, log: Log): Promise<string> {
 }
 
 const buildCap = (go: GoRelease, log: Log) => buildProgram('cap', go, log);
+const buildVault = (go: GoRelease, log: Log) =>
+  buildProgram('vault', go, log, 'first run only, about 3 minutes on 2 cores');
 const buildJsonPatch = (go: GoRelease, log: Log) => buildProgram('json-patch', go, log);
 const buildEnvoySchemas = (go: GoRelease, log: Log) => buildProgram('envoy-schemas', go, log);
 
 /** One file in a module of its own. */
-async function buildProgram(name: string, go: GoRelease, log: Log): Promise<string> {
+async function buildProgram(name: string, go: GoRelease, log: Log, hint = 'first run only'): Promise<string> {
   const module = join(moduleFolder, name);
   const main = await readFile(join(module, 'main.go'), 'utf8');
   const program = { ...go, ...(await moduleFiles(module)) };
   const target = { name, source: '.', ldflags: '-s -w' };
-  return join(await cachedBuild(name, program, log, 'first run only', [target], main, module), name);
+  return join(await cachedBuild(name, program, log, hint, [target], main, module), name);
 }
 
 async function buildManifestTools(go: GoRelease, log: Log): Promise<{ kustomize: string; helm: string }> {

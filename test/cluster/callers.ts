@@ -1,5 +1,5 @@
 /** A real API server with its ServiceAccounts' tokens, and the built `podpass discovery` that serves its issuer. */
-import { createPrivateKey } from 'node:crypto';
+import { createPrivateKey, createPublicKey } from 'node:crypto';
 import { decodeJwt, decodeProtectedHeader, type JWTPayload, SignJWT } from 'jose';
 import type { Facts } from '../../src/cli/render/facts.ts';
 import { sampleFacts } from '../render-facts.ts';
@@ -47,6 +47,11 @@ export class Callers {
       await cluster.stop();
       throw error;
     }
+  }
+
+  /** The cluster's own (PEM). */
+  get publicKey(): string {
+    return createPublicKey(this.#cluster.signingKey).export({ type: 'spki', format: 'pem' }).toString();
   }
 
   /** What is rendered from: one audience, and one caller. */

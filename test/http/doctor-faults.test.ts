@@ -320,8 +320,8 @@ const table: Readonly<Record<string, [Fault, ...string[]]>> = {
     },
     'error algorithm-unfit',
   ],
-  'EC keys at Vault': [
-    { keys: async () => [await publicJwk(onCurve.publicKey, 'ES256')], argv: ['--target', 'vault'] },
+  'EC keys at go-oidc': [
+    { keys: async () => [await publicJwk(onCurve.publicKey, 'ES256')], argv: ['--target', 'go-oidc'] },
     'warning algorithm-unfit',
   ],
 };

@@ -105,7 +105,8 @@ describe('targets', () => {
     expect(severities(onLargeCurve, 'algorithm-unfit', ['gcp'])).toEqual(['error']);
     expect(severities(mixed, 'algorithm-unfit', ['azure'])).toEqual(['warning']);
     expect(severities(mixed, 'algorithm-unfit', ['aws'])).toEqual([]);
-    expect(severities(onCurve, 'algorithm-unfit', ['vault'])).toEqual(['warning']);
+    expect(severities(onCurve, 'algorithm-unfit', ['go-oidc'])).toEqual(['warning']);
+    expect(severities(onCurve, 'algorithm-unfit', ['vault'])).toEqual([]);
   });
 
   test('of two lengths of an issuer the longer one is for Azure', () => {

@@ -32,9 +32,9 @@ const rows: readonly Takes[] = [
     next: 'Sign with an RSA key or one on P-256, after it has been published for a while.',
   },
   {
-    targets: ['vault', 'go-oidc'],
-    ...limits(targetLimits.vault),
-    next: 'Set jwt_supported_algs of Vault, or SupportedSigningAlgs of the verifier, to the algorithms of the keys.',
+    targets: ['go-oidc'],
+    ...limits(targetLimits['go-oidc']),
+    next: 'Set SupportedSigningAlgs of the verifier to the algorithms of the keys.',
   },
 ];
 

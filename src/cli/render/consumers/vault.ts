@@ -8,11 +8,9 @@ const ROLE_LIFETIME = '20m';
 function checks(facts: Facts): string[] {
   return [
     'Set token_policies of the role: it has none here, so that a login gives nothing yet.',
-    ...(facts.keys === undefined
-      ? [
-          'Vault takes RS256 alone unless jwt_supported_algs names others: render with --keys or --kubeconfig for other keys.',
-        ]
-      : []),
+    facts.keys === undefined
+      ? 'Vault takes every algorithm: render with --keys or --kubeconfig for a jwt_supported_algs with those of the keys.'
+      : 'jwt_supported_algs has the algorithms of the keys: add the new one before a rotation to another kind of key.',
     ...(facts.inlineKeys
       ? ['The keys are written here: render and write them anew before each rotation.']
       : ['Vault fetches the issuer when the configuration is written: it must be reachable from Vault by then.']),
