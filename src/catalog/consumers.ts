@@ -73,6 +73,7 @@ const SCHEMAS = { evidence: 'schema', provenBy: 'test/cluster/render-envoy.test.
 const MINIO = { evidence: 'run', provenBy: 'test/cluster/render-minio.test.ts' } as const;
 const PROMTOOL = { evidence: 'schema', provenBy: 'test/cluster/render.test.ts' } as const;
 const VAULT = { evidence: 'run', provenBy: 'test/cluster/render-vault.test.ts' } as const;
+const TRAEFIK = { evidence: 'run', provenBy: 'test/cluster/render-traefik.test.ts' } as const;
 const KAFKA = { evidence: 'run', provenBy: 'test/cluster/render-kafka.test.ts' } as const;
 const KEYCLOAK = { evidence: 'run', provenBy: 'test/cluster/render-keycloak.test.ts' } as const;
 
@@ -115,7 +116,7 @@ export const consumerRows = {
       },
       file: {
         about: 'the same for the dynamic configuration in a file',
-        ...{ syntax: 'yaml', evidence: 'read', audiences: 'none', needs: ['authUrl'] },
+        ...{ syntax: 'yaml', ...TRAEFIK, audiences: 'none', needs: ['authUrl'] },
       },
     },
     options: ['authUrl', 'name', 'namespace'],

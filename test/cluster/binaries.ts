@@ -38,6 +38,7 @@ export interface Binaries {
   operatorCrds: string;
   /** An object storage that speaks S3 and STS. */
   minio: string;
+  traefik: string;
 }
 export type ControlPlaneBinaries = Binaries | { ok: false; reason: string };
 
@@ -73,6 +74,7 @@ export async function controlPlaneBinaries(log: Log = toStderr): Promise<Control
       jsonPatch: await buildJsonPatch(go, log),
       envoySchemas: await buildEnvoySchemas(go, log),
       minio: await buildMinio(go, log),
+      traefik: await buildTraefik(go, log),
     };
     return { ok: true, ...servers, ...programs, ...tools };
   } catch (error) {
@@ -219,6 +221,23 @@ async function buildMinio(go: GoRelease, log: Log): Promise<string> {
   const target = { name: 'minio', source: 'github.com/minio/minio', ldflags: '-s -w' };
   const hint = 'first run only, about 8 minutes on 2 cores';
   return join(await cachedBuild('minio', tools, log, hint, [target], '', module), 'minio');
+}
+
+export async function buildTraefik(go: GoRelease, log: Log): Promise<string> {
+  const module = join(moduleFolder, 'traefik');
+  const tools = { ...go, ...(await moduleFiles(module)) };
+  const target = { name: 'traefik', source: 'github.com/traefik/traefik/v3/cmd/traefik', ldflags: '-s -w' };
+  const hint = 'first run only, about 5 minutes on 2 cores';
+  // Replacements in folders are not in go.sum.
+  const standIns = await textOf(join(module, 'stand-ins'));
+  return join(await cachedBuild('traefik', tools, log, hint, [target], standIns, module), 'traefik');
+}
+
+/** Of all files of a folder. */
+async function textOf(folder: string): Promise<string> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+  return (await Promise.all(files.sort().map((file) => readFile(file, 'utf8')))).join('');
 }
 
 interface Target {

@@ -1,6 +1,7 @@
 import { toYaml } from '../../manifests/text.ts';
 import { authAddress } from '../address.ts';
 import { type Facts, needed } from '../facts.ts';
+import { IDENTITY_HEADERS, REPLACED_HEADERS } from '../identity-headers.ts';
 import type { Consumer } from '../registry.ts';
 import { nginxUrl } from '../syntax/nginx.ts';
 
@@ -20,7 +21,7 @@ export const nginx: Consumer<'nginx'> = {
           annotations: {
             'nginx.ingress.kubernetes.io/auth-url': authAddress(facts),
             'nginx.ingress.kubernetes.io/auth-method': 'GET',
-            'nginx.ingress.kubernetes.io/auth-response-headers': 'X-Auth-Request-User',
+            'nginx.ingress.kubernetes.io/auth-response-headers': REPLACED_HEADERS.join(','),
           },
         },
       },
@@ -33,12 +34,9 @@ export const nginx: Consumer<'nginx'> = {
   }),
 };
 
-/** The other names under which oauth2-proxy tells who calls. */
-const OTHERS = [
-  ...['X-Forwarded-Email', 'X-Forwarded-Groups', 'X-Forwarded-Preferred-Username', 'X-Forwarded-Access-Token'],
-  ...['X-Auth-Request-User', 'X-Auth-Request-Email', 'X-Auth-Request-Groups', 'X-Auth-Request-Preferred-Username'],
-];
-const cleared = OTHERS.map((name) => `    proxy_set_header ${name} "";`).join('\n');
+const CALLER = 'X-Forwarded-User';
+const others = IDENTITY_HEADERS.filter((name) => name !== CALLER);
+const cleared = others.map((name) => `    proxy_set_header ${name} "";`).join('\n');
 
 /** Headers that the service may take for a proven identity are set from the answer, so that no client can send them. */
 function server(facts: Facts): string {
@@ -50,7 +48,7 @@ function server(facts: Facts): string {
   location / {
     auth_request /podpass-auth;
     auth_request_set $podpass_caller $upstream_http_x_auth_request_user;
-    proxy_set_header X-Forwarded-User $podpass_caller;
+    proxy_set_header ${CALLER} $podpass_caller;
 ${cleared}
     # The token is for here; the service needs to know the caller only.
     proxy_set_header Authorization "";

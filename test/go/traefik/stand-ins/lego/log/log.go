@@ -1,0 +1,6 @@
+// Package log has no log.
+package log
+
+import "log/slog"
+
+func SetDefault(*slog.Logger) {}
