@@ -227,7 +227,7 @@ export async function buildTraefik(go: GoRelease, log: Log): Promise<string> {
   const module = join(moduleFolder, 'traefik');
   const tools = { ...go, ...(await moduleFiles(module)) };
   const target = { name: 'traefik', source: 'github.com/traefik/traefik/v3/cmd/traefik', ldflags: '-s -w' };
-  const hint = 'first run only, about 5 minutes on 2 cores';
+  const hint = 'first run only, about 6 minutes on 2 cores';
   // Replacements in folders are not in go.sum.
   const standIns = await textOf(join(module, 'stand-ins'));
   return join(await cachedBuild('traefik', tools, log, hint, [target], standIns, module), 'traefik');
