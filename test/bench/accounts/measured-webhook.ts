@@ -13,7 +13,7 @@ import type { ControlPlane } from '../../cluster/control-plane.ts';
 import { kubeconfigOf, TlsFiles, testCa } from '../../cluster/podpass.ts';
 
 const executable = fileURLToPath(new URL('../../../dist/podpass.js', import.meta.url));
-const probe = new URL('probe.mjs', import.meta.url).href;
+const probe = new URL('../servers/probe.mjs', import.meta.url).href;
 const READY_TIMEOUT_MS = 120_000;
 
 /** Bytes, and milliseconds of the event loop's delay since the last reset. */

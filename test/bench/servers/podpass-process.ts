@@ -1,0 +1,40 @@
+/** The built executable as a process that can be asked what it costs. */
+import { get } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { AskedProcess, type Spawning } from './asked-process.ts';
+
+const executable = fileURLToPath(new URL('../../../dist/podpass.js', import.meta.url));
+export const probe = new URL('probe.mjs', import.meta.url).href;
+const READY_TIMEOUT_MS = 30_000;
+
+export interface Running {
+  readonly process: AskedProcess;
+  readonly port: number;
+}
+
+/** Starts a service with these flags, as the image does but for the probe, and waits until it is ready. */
+export async function startPodpass(
+  service: 'webhook' | 'discovery',
+  flags: readonly string[],
+  spawning: Spawning,
+): Promise<Running> {
+  const common = ['--bind-address', '127.0.0.1', '--port', '0', '--metrics-port', '0'];
+  const args = ['--enable-source-maps', '--import', probe, executable, service, ...common, ...flags];
+  const started = new AskedProcess('podpass', args, spawning);
+  const { port, metricsPort = 0 } = await started.listening();
+  const began = performance.now();
+  while (!(await answersOk(metricsPort))) {
+    if (performance.now() - began > READY_TIMEOUT_MS) throw new Error(`never ready:\n${started.lines.join('\n')}`);
+    await sleep(5);
+  }
+  return { process: started, port };
+}
+
+function answersOk(port: number): Promise<boolean> {
+  return new Promise((fulfil) => {
+    get({ host: '127.0.0.1', port, path: '/readyz', agent: false }, (answer) => {
+      answer.resume().on('end', () => fulfil(answer.statusCode === 200));
+    }).on('error', () => fulfil(false));
+  });
+}
