@@ -2,6 +2,7 @@
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { ControlPlane } from '../cluster/control-plane.ts';
 import { TlsFiles, testCa } from '../cluster/podpass.ts';
 import { Guardian } from '../cluster/servers.ts';
 import { LoadGenerator } from './load/client.ts';
@@ -21,8 +22,9 @@ export interface Bench {
   readonly starts: number;
   readonly plan: Plan;
   readonly peer: Options['peer'];
-  readonly cluster: boolean;
-  readonly long: boolean;
+  /** A real one, where it was asked for. */
+  readonly controlPlane: ControlPlane | undefined;
+  readonly requests: number;
   /** Why nothing is pinned. */
   readonly notes: readonly string[];
   /** Whether a part, or a case of it, was asked for. */
@@ -32,7 +34,12 @@ export interface Bench {
   stop(): Promise<void>;
 }
 
-export async function openBench(options: Options, say: (line: string) => void): Promise<Bench> {
+export interface Around {
+  readonly say: (line: string) => void;
+  readonly controlPlane?: ControlPlane | undefined;
+}
+
+export async function openBench(options: Options, { say, controlPlane }: Around): Promise<Bench> {
   const folder = await mkdtemp(join(tmpdir(), 'podpass-bench-'));
   // It ends what we have started, however we end.
   const guardian = new Guardian(folder);
@@ -51,8 +58,8 @@ export async function openBench(options: Options, say: (line: string) => void): 
     starts: options.starts,
     plan: { rounds: options.rounds, roundMs: options.roundMs, warmUp: options.warmUp },
     peer: options.peer,
-    cluster: options.cluster,
-    long: options.long,
+    controlPlane,
+    requests: options.requests,
     notes: typeof found === 'string' ? [`nothing is pinned to a core: ${found}`] : [],
     wants(part, of) {
       const { only } = options;

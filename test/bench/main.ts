@@ -1,17 +1,25 @@
 // What podpass costs, as ratios to floors measured in the same run: numbers of one machine mean nothing on another.
 import { say } from '../by-hand.ts';
+import { controlPlaneBinaries } from '../cluster/binaries.ts';
+import { type ControlPlane, startControlPlane } from '../cluster/control-plane.ts';
 import { admission } from './admission/admission.ts';
 import { type Bench, openBench } from './bench.ts';
+import { discovery } from './discovery.ts';
 import { inProcess } from './in-process.ts';
 import { type Options, PARTS, readOptions, USAGE } from './options.ts';
+import { path } from './path.ts';
 import { readBaseline, saveBaseline } from './report/baseline.ts';
 import { markdown } from './report/markdown.ts';
 import { lost, tables } from './report/table.ts';
 import type { Result } from './result.ts';
+import { start } from './start.ts';
 
 const parts: Readonly<Record<(typeof PARTS)[number], (bench: Bench) => Promise<Result[]>>> = {
   'in-process': inProcess,
   admission,
+  discovery,
+  path,
+  start,
 };
 
 let options: Options;
@@ -22,9 +30,10 @@ try {
   process.exit(2);
 }
 
-const bench = await openBench(options, say);
+const controlPlane = options.cluster ? await realControlPlane() : undefined;
+const bench = await openBench(options, { say, controlPlane });
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-  process.once(signal, () => void bench.stop().then(() => process.exit(1)));
+  process.once(signal, () => void stop().then(() => process.exit(1)));
 }
 try {
   const results: Result[] = [{ ratios: [], figures: [], notes: bench.notes }];
@@ -50,5 +59,16 @@ try {
   if (options.save) saveBaseline(result.ratios, how);
   if (options.strict && result.ratios.some((each) => lost(each, baseline))) process.exitCode = 1;
 } finally {
+  await stop();
+}
+
+async function realControlPlane(): Promise<ControlPlane> {
+  const binaries = await controlPlaneBinaries(say);
+  if (!binaries.ok) throw new Error(`a control plane cannot run here: ${binaries.reason}`);
+  return startControlPlane({ binaries });
+}
+
+async function stop(): Promise<void> {
   await bench.stop();
+  await controlPlane?.stop();
 }

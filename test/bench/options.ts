@@ -1,7 +1,7 @@
 /** The arguments of `npm run bench`. */
 import { parseArgs } from 'node:util';
 
-export const PARTS = ['in-process', 'admission'] as const;
+export const PARTS = ['in-process', 'admission', 'discovery', 'path', 'start'] as const;
 
 export interface Options {
   readonly only: readonly string[];
@@ -11,7 +11,8 @@ export interface Options {
   readonly warmUp: number;
   readonly peer: { readonly url: URL; readonly pid: number | undefined } | undefined;
   readonly cluster: boolean;
-  readonly long: boolean;
+  /** For the memory. */
+  readonly requests: number;
   readonly output: 'table' | 'json' | 'markdown';
   readonly save: boolean;
   readonly strict: boolean;
@@ -24,7 +25,8 @@ export const USAGE = `npm run bench -- [flags]
   --round-ms N        how long one is (default 400)
   --warm-up N         requests of each candidate before the first one (default 4000)
   --cluster           also what needs a real API server, which is built once
-  --long              a million requests for the memory, instead of 100,000
+  --requests N        after which the memory is looked at (default 50000)
+  --long              a million of them
   --peer URL          another webhook to be asked too; also PODPASS_BENCH_PEER. It may have any certificate, and
                       runs on this machine
   --peer-pid PID      its process: its processor time is read, and it is moved to the servers' core
@@ -43,6 +45,7 @@ export function readOptions(argv: readonly string[], env: NodeJS.ProcessEnv): Op
       'round-ms': { type: 'string', default: '400' },
       'warm-up': { type: 'string', default: '4000' },
       cluster: { type: 'boolean', default: false },
+      requests: { type: 'string', default: '50000' },
       long: { type: 'boolean', default: false },
       peer: { type: 'string', default: env.PODPASS_BENCH_PEER },
       'peer-pid': { type: 'string' },
@@ -52,7 +55,7 @@ export function readOptions(argv: readonly string[], env: NodeJS.ProcessEnv): Op
       strict: { type: 'boolean', default: false },
     },
   });
-  const count = (name: 'starts' | 'rounds' | 'round-ms' | 'warm-up' | 'peer-pid') => {
+  const count = (name: 'starts' | 'rounds' | 'round-ms' | 'warm-up' | 'requests' | 'peer-pid') => {
     const value = values[name];
     if (value !== undefined && !/^[1-9]\d{0,9}$/.test(value)) throw new Error(`--${name}: ${value} is no whole number`);
     return Number(value);
@@ -72,7 +75,7 @@ export function readOptions(argv: readonly string[], env: NodeJS.ProcessEnv): Op
     warmUp: count('warm-up'),
     peer: values.peer === undefined ? undefined : { url: new URL(values.peer), pid },
     cluster: values.cluster,
-    long: values.long,
+    requests: values.long ? 1_000_000 : count('requests'),
     output: values.json ? 'json' : values.markdown ? 'markdown' : 'table',
     save: values.save,
     strict: values.strict,

@@ -1,5 +1,5 @@
 /** What the parts of the bench tell. */
-import type { Measured } from './rounds.ts';
+import type { Candidate, Measured } from './rounds.ts';
 import { median, type Spread, spread } from './statistics.ts';
 
 /** One ratio, over 1 where podpass is the better one. */
@@ -34,19 +34,34 @@ export function nameOf({ part, case: of, against, measure }: Ratio): string {
   return [part, of, against, measure].join(' / ');
 }
 
+/** All rounds of one case, by candidate. */
+export interface Rounds {
+  /** The first one is podpass. */
+  readonly names: readonly string[];
+  readonly measured: readonly (readonly Measured[])[];
+}
+
+/** The rounds of one start after those of the starts before. */
+export function join(before: Rounds | undefined, candidates: readonly Candidate[], measured: Measured[][]): Rounds {
+  return {
+    names: candidates.map(({ name }) => name),
+    measured: measured.map((each, i) => [...(before?.measured[i] ?? []), ...each]),
+  };
+}
+
+/** Of its core. With more the load generator itself is measured. */
 const BUSY = 0.95;
 
-/** The first candidate is podpass. `goals` are of the processor time, by the name of a floor. */
+/** `goals` are of the processor time, by the name of a floor. */
 export function compareRounds(
   part: string,
   of: string,
-  candidates: readonly string[],
-  measured: readonly (readonly Measured[])[],
+  { names, measured }: Rounds,
   goals: Readonly<Record<string, number>>,
 ): Result {
   const [own = []] = measured;
   const ratios: Ratio[] = [];
-  for (const [i, against] of candidates.entries()) {
+  for (const [i, against] of names.entries()) {
     const floor = measured[i] ?? [];
     if (i === 0) continue;
     const add = (measure: string, kept: boolean, better: (own: Measured, floor: Measured) => number) => {
@@ -67,7 +82,7 @@ export function compareRounds(
     add('p50', false, (a, b) => b.p50 / a.p50);
     add('p99', false, (a, b) => b.p99 / a.p99);
   }
-  const figures = candidates.map((candidate, i) => {
+  const figures = names.map((candidate, i) => {
     const rounds = measured[i] ?? [];
     const of_ = (pick: (each: Measured) => number) => median(rounds.map(pick));
     return {

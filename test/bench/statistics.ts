@@ -13,6 +13,12 @@ export function spread(numbers: readonly number[]): Spread {
 
 export const median = (numbers: readonly number[]): number => spread(numbers).median;
 
+export const quantileOf = (numbers: readonly number[], share: number): number =>
+  quantile(
+    numbers.toSorted((a, b) => a - b),
+    share,
+  );
+
 /** Between two numbers, in proportion; NaN of none. */
 function quantile(sorted: readonly number[], share: number): number {
   const at = (sorted.length - 1) * share;

@@ -23,7 +23,7 @@ export class Connection {
       // Go and Node prefer different ciphers; this is the one that an API server gets from a server of Go.
       const ciphers = 'TLS_AES_128_GCM_SHA256';
       const trust = ca === undefined ? { rejectUnauthorized: false } : { ca };
-      const socket = connect({ host: '127.0.0.1', port, servername: 'localhost', ciphers, ...trust }, () => {
+      const socket = connect({ host: '127.0.0.1', port, ciphers, ...trust }, () => {
         socket.off('error', reject);
         fulfil(new Connection(socket));
       });

@@ -9,6 +9,7 @@ export interface Spawning {
   readonly guardian: Guardian;
   readonly core?: number | undefined;
   readonly env?: Readonly<Record<string, string>>;
+  readonly nodeFlags?: readonly string[];
 }
 
 export class AskedProcess {
@@ -21,9 +22,9 @@ export class AskedProcess {
   #asked = 0;
 
   /** `args` are Node's. */
-  constructor(name: string, args: readonly string[], { guardian, core, env = {} }: Spawning) {
+  constructor(name: string, args: readonly string[], { guardian, core, env = {}, nodeFlags = [] }: Spawning) {
     this.name = name;
-    const [program = '', ...rest] = pinned(core, [process.execPath, ...args]);
+    const [program = '', ...rest] = pinned(core, [process.execPath, ...nodeFlags, ...args]);
     // taskset is found by its path; nothing else of our environment may make a difference.
     const whole = { PATH: process.env.PATH ?? '', NODE_ENV: 'production', ...env };
     const child = spawn(program, rest, { env: whole, stdio: ['ignore', 'pipe', 'inherit', 'ipc'] });

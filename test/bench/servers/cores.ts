@@ -29,7 +29,12 @@ export function pinned(core: number | undefined, command: readonly string[]): re
 }
 
 /** Moves all threads of a process that runs already. */
-export function moveTo(core: number, pid: number): void {
-  const moved = spawnSync('taskset', ['-a', '-c', '-p', String(core), String(pid)]);
-  if (moved.status !== 0) throw new Error(`process ${pid} cannot be moved to core ${core}: ${moved.stderr}`);
+export function moveTo(cores: string, pid: number): void {
+  const moved = spawnSync('taskset', ['-a', '-c', '-p', cores, String(pid)]);
+  if (moved.status !== 0) throw new Error(`process ${pid} cannot be moved to core ${cores}: ${moved.stderr}`);
+}
+
+/** For `moveTo`: wherever this process may run. */
+export function allCores(): string {
+  return allowedCores().join();
 }

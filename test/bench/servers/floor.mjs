@@ -1,5 +1,6 @@
 // What a server costs that does less: `node floor.mjs KIND CERT KEY`. It answers what the bench tells it to.
 //   echo     reads the body and answers bytes that were ready before
+//   uid      the same, with the uid of the review, which the API server compares
 //   parse    parses the whole review and answers with a patch that it writes anew
 //   express  the same by Express
 import { readFileSync } from 'node:fs';
@@ -14,6 +15,8 @@ let use = { bytes: Buffer.alloc(0), type: 'application/json', patch: undefined, 
 answers.use = ({ bytes, ...rest }) => {
   use = { ...rest, bytes: Buffer.from(bytes, 'base64') };
 };
+
+const UUID_LENGTH = 36;
 
 const review = ({ request }) => ({
   apiVersion: 'admission.k8s.io/v1',
@@ -30,14 +33,16 @@ const handlers = {
   echo: (request, response) => {
     request.resume().on('end', () => send(response, use.bytes));
   },
+  uid: (request, response) => {
+    whole(request, (body) => {
+      // The first member of a review's request.
+      const at = body.indexOf('"uid":"') + '"uid":"'.length;
+      body.copy(use.bytes, use.bytes.indexOf('"uid":"') + '"uid":"'.length, at, at + UUID_LENGTH);
+      send(response, use.bytes);
+    });
+  },
   parse: (request, response) => {
-    const chunks = [];
-    request
-      .on('data', (chunk) => chunks.push(chunk))
-      .on('end', () => {
-        const answer = review(JSON.parse(Buffer.concat(chunks).toString()));
-        send(response, Buffer.from(JSON.stringify(answer)));
-      });
+    whole(request, (body) => send(response, Buffer.from(JSON.stringify(review(JSON.parse(body.toString()))))));
   },
   express: async () => {
     const { default: express } = await import('express');
@@ -48,6 +53,11 @@ const handlers = {
     return app;
   },
 };
+
+function whole(request, use) {
+  const chunks = [];
+  request.on('data', (chunk) => chunks.push(chunk)).on('end', () => use(Buffer.concat(chunks)));
+}
 
 function send(response, bytes) {
   response.writeHead(200, { 'Content-Type': use.type, 'Content-Length': bytes.length });

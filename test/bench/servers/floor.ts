@@ -5,7 +5,7 @@ import type { Running } from './podpass-process.ts';
 
 const program = fileURLToPath(new URL('floor.mjs', import.meta.url));
 
-export type FloorKind = 'echo' | 'parse' | 'express';
+export type FloorKind = 'echo' | 'uid' | 'parse' | 'express';
 
 export interface FloorAnswer {
   readonly bytes: Buffer;

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { AskedProcess, type Spawning } from './asked-process.ts';
 
 const executable = fileURLToPath(new URL('../../../dist/podpass.js', import.meta.url));
-export const probe = new URL('probe.mjs', import.meta.url).href;
+const probe = new URL('probe.mjs', import.meta.url).href;
 const READY_TIMEOUT_MS = 30_000;
 
 export interface Running {
@@ -18,9 +18,17 @@ export async function startPodpass(
   service: 'webhook' | 'discovery',
   flags: readonly string[],
   spawning: Spawning,
+  { probed = true }: { readonly probed?: boolean } = {},
 ): Promise<Running> {
   const common = ['--bind-address', '127.0.0.1', '--port', '0', '--metrics-port', '0'];
-  const args = ['--enable-source-maps', '--import', probe, executable, service, ...common, ...flags];
+  const args = [
+    '--enable-source-maps',
+    ...(probed ? ['--import', probe] : []),
+    executable,
+    service,
+    ...common,
+    ...flags,
+  ];
   const started = new AskedProcess('podpass', args, spawning);
   const { port, metricsPort = 0 } = await started.listening();
   const began = performance.now();
