@@ -1,0 +1,42 @@
+// Where the time of the built services goes: `npm run profile -- admission|discovery|accounts`. The profiler is switched
+// on when the server is warm, so that its start is not in the figures; of accounts the start is all there is.
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { say } from '../../by-hand.ts';
+import { openBench } from '../bench.ts';
+import { readOptions } from '../options.ts';
+import { report } from './report.ts';
+import { isScene, SCENES, scenes } from './scenes.ts';
+import { selfTime } from './self-time.ts';
+
+const USAGE = `npm run profile -- [${SCENES.join('|')}] [flags]
+  --seconds N  of load, when it is warm (default 10)
+  --rows N     of each table (default 30)`;
+const FOLDER = 'build/profiles';
+
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  options: { seconds: { type: 'string', default: '10' }, rows: { type: 'string', default: '30' } },
+});
+const [name = 'admission'] = positionals;
+const [seconds, rows] = [Number(values.seconds), Number(values.rows)];
+if (!isScene(name) || positionals.length > 1 || !(seconds > 0) || !(rows > 0)) {
+  say(USAGE);
+  process.exit(2);
+}
+
+const bench = await openBench(readOptions([], {}), { say });
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.once(signal, () => void bench.stop().then(() => process.exit(1)));
+}
+try {
+  say(`profiling: ${name}`);
+  const profile = await scenes[name](bench, seconds * 1000);
+  await mkdir(FOLDER, { recursive: true });
+  const file = join(FOLDER, `${name}.cpuprofile`);
+  await writeFile(file, JSON.stringify(profile));
+  console.log(`${report(selfTime(profile), rows)}\n\n${file}, for the performance panel of a browser or an editor`);
+} finally {
+  await bench.stop();
+}
