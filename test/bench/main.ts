@@ -30,10 +30,11 @@ try {
   process.exit(2);
 }
 
+let ending = false;
 const controlPlane = options.cluster ? await realControlPlane() : undefined;
 const bench = await openBench(options, { say, controlPlane });
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-  process.once(signal, () => void stop().then(() => process.exit(1)));
+  process.once(signal, () => void end());
 }
 try {
   const results: Result[] = [{ ratios: [], figures: [], notes: bench.notes }];
@@ -53,11 +54,14 @@ try {
   }`;
   const baseline = readBaseline();
   if (options.output === 'json') console.log(JSON.stringify({ how, baseline, ...result }, undefined, 2));
-  else if (options.output === 'markdown') console.log(`${markdown(result)}\n\n${how}`);
+  else if (options.output === 'markdown') console.log(markdown(result, how));
   else console.log(`${how}\n\n${tables(result, baseline)}`);
   if (baseline === undefined) say('there is no baseline for this Node: nothing is compared');
   if (options.save) saveBaseline(result.ratios, how);
   if (options.strict && result.ratios.some((each) => lost(each, baseline))) process.exitCode = 1;
+} catch (error) {
+  // What was under way fails when we are told to end.
+  if (!ending) throw error;
 } finally {
   await stop();
 }
@@ -66,6 +70,12 @@ async function realControlPlane(): Promise<ControlPlane> {
   const binaries = await controlPlaneBinaries(say);
   if (!binaries.ok) throw new Error(`a control plane cannot run here: ${binaries.reason}`);
   return startControlPlane({ binaries });
+}
+
+async function end(): Promise<void> {
+  ending = true;
+  await stop();
+  process.exit(1);
 }
 
 async function stop(): Promise<void> {

@@ -11,32 +11,47 @@ import { isScene, SCENES, scenes } from './scenes.ts';
 import { selfTime } from './self-time.ts';
 
 const USAGE = `npm run profile -- [${SCENES.join('|')}] [flags]
-  --seconds N  of load, when it is warm (default 10)
-  --rows N     of each table (default 30)`;
+  --seconds N   of load, when it is warm (default 10)
+  --accounts N  ServiceAccounts to be read (default 50000)
+  --rows N      of each table (default 30)`;
 const FOLDER = 'build/profiles';
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
-  options: { seconds: { type: 'string', default: '10' }, rows: { type: 'string', default: '30' } },
+  options: {
+    seconds: { type: 'string', default: '10' },
+    accounts: { type: 'string', default: '50000' },
+    rows: { type: 'string', default: '30' },
+  },
 });
 const [name = 'admission'] = positionals;
-const [seconds, rows] = [Number(values.seconds), Number(values.rows)];
-if (!isScene(name) || positionals.length > 1 || !(seconds > 0) || !(rows > 0)) {
+const [seconds = 0, accounts = 0, rows = 0] = [values.seconds, values.accounts, values.rows].map(Number);
+if (!isScene(name) || positionals.length > 1 || !(seconds > 0 && accounts > 0 && rows > 0)) {
   say(USAGE);
   process.exit(2);
 }
 
+let ending = false;
 const bench = await openBench(readOptions([], {}), { say });
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-  process.once(signal, () => void bench.stop().then(() => process.exit(1)));
+  process.once(signal, () => void end());
 }
 try {
   say(`profiling: ${name}`);
-  const profile = await scenes[name](bench, seconds * 1000);
+  const profile = await scenes[name](bench, { ms: seconds * 1000, accounts });
   await mkdir(FOLDER, { recursive: true });
   const file = join(FOLDER, `${name}.cpuprofile`);
   await writeFile(file, JSON.stringify(profile));
   console.log(`${report(selfTime(profile), rows)}\n\n${file}, for the performance panel of a browser or an editor`);
+} catch (error) {
+  // What was under way fails when we are told to end.
+  if (!ending) throw error;
 } finally {
   await bench.stop();
+}
+
+async function end(): Promise<void> {
+  ending = true;
+  await bench.stop();
+  process.exit(1);
 }

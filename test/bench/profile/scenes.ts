@@ -15,15 +15,21 @@ export const SCENES = ['admission', 'discovery', 'accounts'] as const;
 
 export const isScene = (name: string): name is (typeof SCENES)[number] => SCENES.some((each) => each === name);
 
-type Scene = (bench: Bench, ms: number) => Promise<CpuProfile>;
+export interface Extent {
+  /** Of load, once it is warm. */
+  readonly ms: number;
+  /** ServiceAccounts to be read. */
+  readonly accounts: number;
+}
+
+type Scene = (bench: Bench, extent: Extent) => Promise<CpuProfile>;
 
 export const scenes: Readonly<Record<(typeof SCENES)[number], Scene>> = { admission, discovery, accounts };
 
-const ACCOUNTS = 50_000;
 const SLICE_MS = 200;
 
 /** All cases but the big one, in turns. */
-async function admission(bench: Bench, ms: number): Promise<CpuProfile> {
+async function admission(bench: Bench, { ms }: Extent): Promise<CpuProfile> {
   const double = await ApiDouble.start(cases.map(({ account }) => account));
   const podpass = await startPodpass('webhook', await webhookFlags(bench, double), bench.spawning);
   const usual = cases.filter(({ name }) => !name.startsWith('big'));
@@ -34,7 +40,7 @@ async function admission(bench: Bench, ms: number): Promise<CpuProfile> {
 }
 
 /** Both documents, in turns. */
-async function discovery(bench: Bench, ms: number): Promise<CpuProfile> {
+async function discovery(bench: Bench, { ms }: Extent): Promise<CpuProfile> {
   const { folder, tls, spawning } = bench;
   const keys = join(folder, 'keys.pem');
   await writeFile(keys, serviceAccountKeyPair('rsa').publicPem);
@@ -51,8 +57,8 @@ async function discovery(bench: Bench, ms: number): Promise<CpuProfile> {
 }
 
 /** The whole start of the webhook, with so many ServiceAccounts to be read. */
-async function accounts(bench: Bench): Promise<CpuProfile> {
-  const double = await ApiDouble.start(Array.from({ length: ACCOUNTS }, (_, i) => account(i)));
+async function accounts(bench: Bench, extent: Extent): Promise<CpuProfile> {
+  const double = await ApiDouble.start(Array.from({ length: extent.accounts }, (_, i) => account(i)));
   const spawning = { ...bench.spawning, env: { PODPASS_BENCH_PROFILE: 'start' } };
   const podpass = await startPodpass('webhook', await webhookFlags(bench, double), spawning);
   const profile = await podpass.process.ask<CpuProfile>('profiled');
