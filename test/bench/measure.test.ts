@@ -61,7 +61,7 @@ describe('a loss', () => {
     const text = tables({ ratios: [ratio], figures: [], notes: [] }, baseline);
     expect(text).toContain('LOSS: admission / one token / TLS echo / CPU time');
     expect(text).toContain('1.00 LOSS');
-    expect(text).toContain('1.0 MISSED');
+    expect(text).toContain('1.0 MISSED: CPU time');
     expect(tables({ ratios: [{ ...ratio, kept: false }], figures: [], notes: [] }, baseline)).not.toContain('LOSS');
   });
 });

@@ -52,13 +52,10 @@ export function join(before: Rounds | undefined, candidates: readonly Candidate[
 /** Of its core. With more the load generator itself is measured. */
 const BUSY = 0.95;
 
-/** `goals` are of the processor time, by the name of a floor. */
-export function compareRounds(
-  part: string,
-  of: string,
-  { names, measured }: Rounds,
-  goals: Readonly<Record<string, number>>,
-): Result {
+/** By the name of a floor and by measure. */
+export type Goals = Readonly<Record<string, Readonly<Record<string, number>>>>;
+
+export function compareRounds(part: string, of: string, { names, measured }: Rounds, goals: Goals): Result {
   const [own = []] = measured;
   const ratios: Ratio[] = [];
   for (const [i, against] of names.entries()) {
@@ -73,7 +70,7 @@ export function compareRounds(
         against,
         measure,
         kept,
-        goal: kept ? goals[against] : undefined,
+        goal: goals[against]?.[measure],
         ...spread(values),
       });
     };

@@ -10,8 +10,7 @@ export function tables({ ratios, figures, notes }: Result, baseline: Baseline | 
     return [
       `${part}: ratios, over 1 where podpass is the better one; median (quartiles)`,
       columns(ratioRows(ofPart, baseline)),
-      'medians on this machine',
-      columns(figureRows(own)),
+      ...(own.length === 0 ? [] : ['medians on this machine', columns(figureRows(own))]),
     ].join('\n');
   });
   const losses = ratios.filter((each) => lost(each, baseline)).map((each) => `LOSS: ${nameOf(each)}`);
@@ -49,10 +48,13 @@ function change(ratio: Ratio, baseline: Baseline | undefined): string {
   return `${before.median.toFixed(2)} ${isLoss(ratio, before) ? 'LOSS' : isLoss(before, ratio) ? 'gain' : '='}`;
 }
 
+/** Of one floor all goals are the same: which measures miss it. */
 function goalOf(row: readonly Ratio[]): string {
-  const found = row.find(({ goal }) => goal !== undefined);
-  if (found?.goal === undefined) return '';
-  return `${found.goal.toFixed(1)} ${found.median >= found.goal ? 'met' : 'MISSED'}`;
+  const goals = row.flatMap(({ goal, measure, median }) => (goal === undefined ? [] : [{ goal, measure, median }]));
+  const [first] = goals;
+  if (first === undefined) return '';
+  const missed = goals.filter(({ goal, median }) => median < goal).map(({ measure }) => measure);
+  return `${first.goal.toFixed(1)} ${missed.length === 0 ? 'met' : `MISSED: ${missed.join(', ')}`}`;
 }
 
 function figureRows(figures: Result['figures']): string[][] {

@@ -1,12 +1,13 @@
 /** The built executable as a process that can be asked what it costs. */
-import { get } from 'node:http';
+import { Agent, get } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { AskedProcess, type Spawning } from './asked-process.ts';
 
 const executable = fileURLToPath(new URL('../../../dist/podpass.js', import.meta.url));
 const probe = new URL('probe.mjs', import.meta.url).href;
-const READY_TIMEOUT_MS = 30_000;
+/** With very many ServiceAccounts. */
+const READY_TIMEOUT_MS = 120_000;
 
 export interface Running {
   readonly process: AskedProcess;
@@ -32,16 +33,18 @@ export async function startPodpass(
   const started = new AskedProcess('podpass', args, spawning);
   const { port, metricsPort = 0 } = await started.listening();
   const began = performance.now();
-  while (!(await answersOk(metricsPort))) {
+  const agent = new Agent({ keepAlive: true });
+  while (!(await answersOk(metricsPort, agent))) {
     if (performance.now() - began > READY_TIMEOUT_MS) throw new Error(`never ready:\n${started.lines.join('\n')}`);
     await sleep(5);
   }
+  agent.destroy();
   return { process: started, port };
 }
 
-function answersOk(port: number): Promise<boolean> {
+function answersOk(port: number, agent: Agent): Promise<boolean> {
   return new Promise((fulfil) => {
-    get({ host: '127.0.0.1', port, path: '/readyz', agent: false }, (answer) => {
+    get({ host: '127.0.0.1', port, path: '/readyz', agent }, (answer) => {
       answer.resume().on('end', () => fulfil(answer.statusCode === 200));
     }).on('error', () => fulfil(false));
   });
