@@ -62,7 +62,9 @@ export function compareRounds(part: string, of: string, { names, measured }: Rou
     const floor = measured[i] ?? [];
     if (i === 0) continue;
     const add = (measure: string, kept: boolean, better: (own: Measured, floor: Measured) => number) => {
-      const values = own.map((each, at) => better(each, floor[at] ?? each)).filter((each) => !Number.isNaN(each));
+      const values = own
+        .flatMap((each, at) => (floor[at] === undefined ? [] : [better(each, floor[at])]))
+        .filter((each) => !Number.isNaN(each));
       if (values.length === 0) return;
       ratios.push({
         part,
@@ -81,18 +83,18 @@ export function compareRounds(part: string, of: string, { names, measured }: Rou
   }
   const figures = names.map((candidate, i) => {
     const rounds = measured[i] ?? [];
-    const of_ = (pick: (each: Measured) => number) => median(rounds.map(pick));
+    const middle = (pick: (each: Measured) => number) => median(rounds.map(pick));
     return {
       part,
       case: of,
       candidate,
       values: {
-        'requests/s': of_((each) => each.perSecond),
-        'CPU us/request': of_((each) => each.cpuUs),
-        'p50 ms': of_((each) => each.p50),
-        'p99 ms': of_((each) => each.p99),
-        'loop delay p99 ms': of_((each) => each.loopP99),
-        'client CPU %': 100 * of_((each) => each.clientShare),
+        'requests/s': middle((each) => each.perSecond),
+        'CPU us/request': middle((each) => each.cpuUs),
+        'p50 ms': middle((each) => each.p50),
+        'p99 ms': middle((each) => each.p99),
+        'loop delay p99 ms': middle((each) => each.loopP99),
+        'client CPU %': 100 * middle((each) => each.clientShare),
       },
     };
   });

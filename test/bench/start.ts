@@ -85,9 +85,8 @@ async function starts(bench: Bench, flags: Flags): Promise<Result> {
   const ratios = (['webhook', 'discovery'] as const).flatMap((service) =>
     Object.keys(FLOORS).flatMap((against): Ratio[] =>
       (['CPU time', 'time'] as const).flatMap((measure) => {
-        const of = ({ ms, cpuMs }: Started) => (measure === 'time' ? ms : cpuMs);
-        const own = measured[service] ?? [];
-        const values = own.map((each, i) => of(measured[against]?.[i] ?? each) / of(each));
+        const of = (each: Started | undefined) => (measure === 'time' ? each?.ms : each?.cpuMs) ?? Number.NaN;
+        const values = (measured[service] ?? []).map((own, i) => of(measured[against]?.[i]) / of(own));
         if (values.some(Number.isNaN)) return [];
         const kept = measure === 'CPU time';
         return [{ part: PART, case: `${service}, ${START}`, against, measure, kept, ...spread(values) }];
