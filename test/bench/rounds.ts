@@ -33,6 +33,9 @@ export interface Plan {
   readonly warmUp: number;
 }
 
+/** No longer than this, so that the connections of the others do not end meanwhile. */
+const WARM_UP_MS = 15_000;
+
 /** What was measured in each round, by candidate. */
 export async function interleave(
   generator: LoadGenerator,
@@ -40,7 +43,10 @@ export async function interleave(
   { rounds, roundMs, warmUp }: Plan,
 ): Promise<Measured[][]> {
   for (const { target, request } of candidates) {
-    for (let sent = 0; sent < warmUp; ) sent += (await generator.run(target, request, roundMs)).count;
+    const until = performance.now() + WARM_UP_MS;
+    let sent = 0;
+    do sent += (await generator.run(target, request, roundMs)).count;
+    while (sent < warmUp && performance.now() < until);
   }
   const measured: Measured[][] = candidates.map(() => []);
   for (let i = 0; i < rounds; i++) {

@@ -50,16 +50,28 @@ export class Connection {
     this.#socket.destroy();
   }
 
+  /** The server has left, or what it said made no sense. */
+  get broken(): boolean {
+    return this.#broken !== undefined;
+  }
+
   #receive(chunk: Buffer): void {
+    // Such as Node's 408 to who has never asked anything.
+    if (this.#answered === undefined) return void this.#fail(new Error('the server said something by itself'));
     const received = this.#received === undefined ? chunk : Buffer.concat([this.#received, chunk]);
     this.#received = received;
-    const length = responseLength(received);
+    let length: number | undefined;
+    try {
+      length = responseLength(received);
+    } catch (error) {
+      return void this.#fail(error as Error);
+    }
     if (length === undefined) return;
+    if (received.length > length) return void this.#fail(new Error('more than was asked for'));
     this.#received = undefined;
     const answered = this.#answered;
     this.#answered = undefined;
-    if (answered === undefined || received.length > length) this.#fail(new Error('more than was asked for'));
-    else answered(received);
+    answered(received);
   }
 
   #fail(error: Error): void {

@@ -3,33 +3,39 @@ import { Connection, checkStatus } from './connection.ts';
 import type { Questions, Round } from './protocol.ts';
 import { bodyOf, statusOf } from './response.ts';
 
-const targets = new Map<string, readonly Connection[]>();
+interface Target {
+  readonly open: () => Promise<Connection>;
+  readonly connections: Connection[];
+}
+
+const targets = new Map<string, Target>();
 
 const answers: { [Ask in keyof Questions]: (ask: Questions[Ask]['ask']) => Promise<Questions[Ask]['answer']> } = {
   async connect({ target, port, ca, connections }) {
-    const open = Array.from({ length: connections }, () => Connection.open(port, ca));
-    targets.set(target, await Promise.all(open));
+    const open = () => Connection.open(port, ca);
+    targets.set(target, { open, connections: await Promise.all(Array.from({ length: connections }, open)) });
     return {};
   },
   async disconnect({ target }) {
-    for (const each of connectionsTo(target)) each.close();
+    for (const each of await connectionsTo(target)) each.close();
     targets.delete(target);
     return {};
   },
   async once({ target, request }) {
-    const response = await first(target).ask(Buffer.from(request, 'base64'));
+    const response = await (await first(target)).ask(Buffer.from(request, 'base64'));
     return { status: statusOf(response), body: bodyOf(response).toString('base64') };
   },
   async run({ target, request, ms }) {
-    return round(connectionsTo(target), Buffer.from(request, 'base64'), ms);
+    return round(await connectionsTo(target), Buffer.from(request, 'base64'), ms);
   },
   async turns({ turns, count }) {
     const requests = turns.map(({ request }) => Buffer.from(request, 'base64'));
     const ms: number[][] = turns.map(() => []);
     for (let i = 0; i < count; i++) {
       for (const [at, { target }] of turns.entries()) {
+        const connection = await first(target);
         const began = performance.now();
-        const response = await first(target).ask(requests[at] ?? Buffer.alloc(0));
+        const response = await connection.ask(requests[at] ?? Buffer.alloc(0));
         ms[at]?.push(performance.now() - began);
         checkStatus(response);
       }
@@ -38,14 +44,16 @@ const answers: { [Ask in keyof Questions]: (ask: Questions[Ask]['ask']) => Promi
   },
 };
 
-function connectionsTo(target: string): readonly Connection[] {
+/** Servers end connections that were idle for long, while another one is measured: those are opened anew. */
+async function connectionsTo(target: string): Promise<readonly Connection[]> {
   const found = targets.get(target);
   if (found === undefined) throw new Error(`no connection to ${target}`);
-  return found;
+  for (const [i, each] of found.connections.entries()) if (each.broken) found.connections[i] = await found.open();
+  return found.connections;
 }
 
-function first(target: string): Connection {
-  const [found] = connectionsTo(target);
+async function first(target: string): Promise<Connection> {
+  const [found] = await connectionsTo(target);
   if (found === undefined) throw new Error(`no connection to ${target}`);
   return found;
 }
