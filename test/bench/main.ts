@@ -1,4 +1,5 @@
 // What podpass costs, as ratios to floors measured in the same run: numbers of one machine mean nothing on another.
+import { loadavg } from 'node:os';
 import { say } from '../by-hand.ts';
 import { controlPlaneBinaries } from '../cluster/binaries.ts';
 import { type ControlPlane, startControlPlane } from '../cluster/control-plane.ts';
@@ -32,6 +33,8 @@ try {
 
 let ending = false;
 const controlPlane = options.cluster ? await realControlPlane() : undefined;
+// What others had under way, of which a reader of the figures has to know.
+const [load = 0] = loadavg();
 const bench = await openBench(options, { say, controlPlane });
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.once(signal, () => void end());
@@ -51,7 +54,7 @@ try {
   const { starts, rounds, roundMs } = options;
   const how = `Node ${process.version}, ${starts} starts, ${rounds} rounds of ${roundMs} ms each, ${
     bench.cores === undefined ? 'not pinned' : 'servers and client each on a core of its own'
-  }`;
+  }, load average ${load.toFixed(1)} before it`;
   const baseline = readBaseline();
   if (options.output === 'json') console.log(JSON.stringify({ how, baseline, ...result }, undefined, 2));
   else if (options.output === 'markdown') console.log(markdown(result, how));

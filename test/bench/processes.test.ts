@@ -37,11 +37,8 @@ test.skipIf(process.platform !== 'linux').each(['SIGINT', 'SIGKILL'] as const)('
   });
   const ended = once(child, 'exit');
   try {
-    await until(
-      'all servers',
-      () => running(folder).filter((each) => /floor|podpass\.js/.test(each)).length === 4,
-      30_000,
-    );
+    const servers = () => running(folder).filter((each) => /floor|podpass\.js/.test(each));
+    await until('all servers', () => servers().length === 4, 60_000);
     child.kill(signal);
     await ended;
     await until('the end of all', () => running(folder).length === 0);

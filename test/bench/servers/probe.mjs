@@ -64,3 +64,6 @@ process.on('message', async ({ id, ask, ...rest }) => {
 });
 // It must not keep the process from ending.
 process.channel?.unref();
+// Whoever killed the bench as it started us may have been faster than the one who cleans up after it.
+process.once('disconnect', () => process.exit());
+if (!process.connected) process.exit();
