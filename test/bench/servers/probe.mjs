@@ -1,6 +1,7 @@
-// Loaded into the webhook before its own code (`--import`): tells the bench what only the process itself can see, and
-// makes it lose its place in the API server's history, which in life takes hours.
+// Loaded into a server before its own code (`--import`): tells the bench what only the process itself can see, and
+// makes the webhook lose its place in the API server's history, which in life takes hours.
 import https from 'node:https';
+import { Session } from 'node:inspector';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -23,7 +24,14 @@ https.request = (options, ...rest) => {
   return watch;
 };
 
-const answers = {
+const session = new Session();
+const inspect = (method, params) =>
+  new Promise((fulfil, reject) => {
+    session.post(method, params, (error, result) => (error ? reject(error) : fulfil(result)));
+  });
+
+/** What the bench may ask; a server adds its own. */
+export const answers = {
   look: () => {
     const { user, system } = process.cpuUsage();
     const cpuMs = (user + system) / 1000;
@@ -38,8 +46,24 @@ const answers = {
     forget = true;
     watch?.destroy();
   },
+  profile: async () => {
+    session.connect();
+    await inspect('Profiler.enable');
+    await inspect('Profiler.setSamplingInterval', { interval: 200 });
+    await inspect('Profiler.start');
+  },
+  // What a .cpuprofile file has in it.
+  profiled: async () => (await inspect('Profiler.stop')).profile,
 };
 
-process.on('message', ({ id, ask }) => process.send?.({ id, answer: answers[ask]() ?? {} }));
+if (process.env.PODPASS_BENCH_PROFILE === 'start') await answers.profile();
+
+process.on('message', async ({ id, ask, ...rest }) => {
+  const answer = (await answers[ask](rest)) ?? {};
+  process.send?.({ id, answer });
+});
 // It must not keep the process from ending.
 process.channel?.unref();
+// Whoever killed the bench as it started us may have been faster than the one who cleans up after it.
+process.once('disconnect', () => process.exit());
+if (!process.connected) process.exit();
