@@ -1,5 +1,4 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
-import express, { type ErrorRequestHandler } from 'express';
 import { Fault, faultBody } from '../src/fault.ts';
 import { DOCUMENT_PATHS, type DocumentPath } from '../src/issuer-paths.ts';
 import type { Log } from '../src/log.ts';
@@ -21,9 +20,11 @@ export interface DiscoveryAppOptions {
 }
 
 type Headers = Readonly<Record<string, string | number>>;
+/** Names and values in turns. */
+type Fields = (string | number)[];
 interface Answer {
   readonly status: number;
-  readonly headers: Headers;
+  readonly headers: Headers | Fields;
   readonly body?: Buffer;
 }
 
@@ -41,15 +42,14 @@ const PREFLIGHT: Headers = {
 const RETRY_AFTER_SECONDS = 5;
 
 /**
- * Serves the documents of the issuers. Express only carries the one handler: its own routing would decode paths, its answers
- * would add parameters to content types.
+ * Serves the documents of the issuers, without a framework: docs/decisions/0022-discovery-without-a-framework.md.
  */
 export function createDiscoveryApp(options: DiscoveryAppOptions): RequestListener {
   const { routes, complete, log, onRequest } = options;
 
   function handle(request: IncomingMessage, response: ServerResponse): void {
-    const { path, host } = target(request);
-    const route = routes()(path, host);
+    const { path, authority } = target(request.url);
+    const route = routes()(path, () => authority ?? onlyHost(request));
     let answer: Answer;
     try {
       answer = answerTo(route, request);
@@ -82,20 +82,13 @@ export function createDiscoveryApp(options: DiscoveryAppOptions): RequestListene
     return new Fault('internal', 'internal error');
   }
 
-  const app = express();
-  app.disable('x-powered-by');
-  app.disable('etag');
-  app.set('query parser', false);
-  app.use((request, response) => handle(request, response));
-  const onError: ErrorRequestHandler = (error, _request, response, _next) => {
-    log.error({ err: error }, 'request failed');
-    response.destroy();
-  };
-  app.use(onError);
-  // Express would parse any other form of target as a URL with a host, and pass on those that are none.
   return (request, response) => {
-    if (request.url?.startsWith('/')) app(request, response);
-    else handle(request, response);
+    try {
+      handle(request, response);
+    } catch (error) {
+      log.error({ err: error }, 'the answer could not be written');
+      response.destroy();
+    }
   };
 }
 
@@ -104,33 +97,46 @@ function unavailable(message: string): Fault {
 }
 
 /**
- * The path of a request's target without its query, not decoded and not normalised, and the host. The absolute form must
- * be understood as well, and its host replaces the Host field (RFC 9112 section 3.2.2). Of two such fields none counts, as
- * others on the way may have taken either.
+ * The path of a request's target without its query, not decoded and not normalised. The absolute form must be understood as
+ * well, and its host replaces the Host field (RFC 9112 section 3.2.2).
  */
-function target({ url = '', headersDistinct }: IncomingMessage): {
-  readonly path: string;
-  readonly host: string | undefined;
-} {
-  const [, authority, rest] = url.startsWith('/') ? [] : (/^https?:\/\/([^/?#]+)(\/.*)$/is.exec(url) ?? ['', '', '']);
-  const path = rest ?? url;
-  const query = path.indexOf('?');
-  const { host = [] } = headersDistinct;
-  return {
-    path: query === -1 ? path : path.slice(0, query),
-    host: authority ?? (host.length === 1 ? host[0] : undefined),
-  };
+function target(url = ''): { readonly path: string; readonly authority?: string } {
+  if (url.startsWith('/')) return { path: withoutQuery(url) };
+  const [, authority = '', path = ''] = /^https?:\/\/([^/?#]+)(\/.*)$/is.exec(url) ?? [];
+  return { path: withoutQuery(path), authority };
 }
 
-function found({ bytes, contentType, etag }: Document, cache: string, condition: string | undefined): Answer {
-  const headers = { ...ALWAYS, ETag: etag, 'Cache-Control': cache };
+function withoutQuery(path: string): string {
+  const query = path.indexOf('?');
+  return query === -1 ? path : path.slice(0, query);
+}
+
+/** Of two Host fields none counts, as others on the way may have taken either. */
+function onlyHost({ headersDistinct: { host = [] } }: IncomingMessage): string | undefined {
+  return host.length === 1 ? host[0] : undefined;
+}
+
+function found(document: Document, cache: string, condition: string | undefined): Answer {
   // No Content-Type and no Content-Length: RFC 9110 section 15.4.5.
-  if (ifNoneMatch(condition, etag)) return { status: 304, headers };
-  return {
-    status: 200,
-    headers: { ...headers, 'Content-Type': contentType, 'Content-Length': bytes.length },
-    body: bytes,
-  };
+  if (ifNoneMatch(condition, document.etag)) return { status: 304, headers: shared(document, cache) };
+  return { status: 200, headers: whole(document, cache), body: document.bytes };
+}
+
+function shared({ etag }: Document, cache: string): Headers {
+  return { ...ALWAYS, ETag: etag, 'Cache-Control': cache };
+}
+
+/** The fields of a whole answer, made once for a document, as Node takes a list of them at once. */
+const made = new WeakMap<Document, { readonly cache: string; readonly fields: Fields }>();
+
+function whole(document: Document, cache: string): Fields {
+  const known = made.get(document);
+  if (known?.cache === cache) return known.fields;
+  const { contentType, bytes } = document;
+  const headers: Headers = { ...shared(document, cache), 'Content-Type': contentType, 'Content-Length': bytes.length };
+  const fields = Object.entries(headers).flat();
+  made.set(document, { cache, fields });
+  return fields;
 }
 
 function refuse({ status, code, message, headers }: Fault): Answer {

@@ -16,7 +16,7 @@ export interface Route {
 }
 
 /** The issuer and its document at a path. The host as clients write it, with or without a port; one that is none is nobody's. */
-export type Routes = (path: string, host: string | undefined) => Route | undefined;
+export type Routes = (path: string, host: () => string | undefined) => Route | undefined;
 
 /**
  * `https://h/p/` → `/p/openid/v1/jwks` and the others, each as clients that append it to the issuer ask for it. Where only
@@ -35,9 +35,9 @@ export function createRoutes(issuers: readonly ServedIssuer[]): Routes {
     }
   }
   return (path, host) => {
-    const there = byPath.get(path) ?? [];
-    if (there.length < 2) return there[0]?.route;
-    const asked = hostUrl(host);
+    const there = byPath.get(path);
+    if (there === undefined || there.length < 2) return there?.[0]?.route;
+    const asked = hostUrl(host());
     if (asked === undefined) return undefined;
     const named = there.filter(({ url }) => hostnameOf(url) === hostnameOf(asked));
     const found = named.length === 1 ? named[0] : named.find(({ url }) => url.port === asked.port);

@@ -27,6 +27,8 @@ export function trackConnections(max: number): Connections {
   // By the other end's address, as a TLS socket does not tell which socket is below it. The oldest comes first.
   const idle = new Map<string, Socket>();
   const busy = new Map<string, Socket>();
+  // The same for each request on a connection.
+  const keys = new WeakMap<Socket, string>();
   const move = (key: string, from: Map<string, Socket>, to: Map<string, Socket>) => {
     const socket = from.get(key);
     if (socket === undefined) return;
@@ -50,7 +52,8 @@ export function trackConnections(max: number): Connections {
       oldest[1].destroy();
     },
     work(socket) {
-      const key = keyOf(socket);
+      const key = keys.get(socket) ?? keyOf(socket);
+      keys.set(socket, key);
       move(key, idle, busy);
       return () => move(key, busy, idle);
     },

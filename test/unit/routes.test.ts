@@ -14,7 +14,7 @@ function routed(...issuers: string[]) {
     }),
   );
   return (path: string, host?: string) => {
-    const route = routes(path, host);
+    const route = routes(path, () => host);
     const bytes = route?.documents()?.metadata.bytes;
     return bytes && { issuer: (JSON.parse(bytes.toString()) as { issuer: string }).issuer, cache: route?.cacheControl };
   };
