@@ -128,16 +128,19 @@ function objectsIn(
 }
 
 function identify(item: Record<string, unknown>) {
-  const apiVersion = String(item.apiVersion ?? '');
+  const apiVersion = textOf(item.apiVersion);
   const metadata = isObject(item.metadata) ? item.metadata : {};
   const name = metadata.name ?? metadata.generateName;
   return {
-    kind: String(item.kind ?? ''),
+    kind: textOf(item.kind),
     group: apiVersion.includes('/') ? apiVersion.slice(0, apiVersion.indexOf('/')) : '',
     namespace: typeof metadata.namespace === 'string' && metadata.namespace !== '' ? metadata.namespace : 'default',
     name: typeof name === 'string' ? name : '(unnamed)',
   };
 }
+
+/** Not String(), which calls what an object has under `toString`. */
+const textOf = (value: unknown): string => (typeof value === 'string' ? value : '');
 
 /** Whole numbers as JavaScript has them, but for those that it would change. */
 function plainNumbers(value: unknown): unknown {

@@ -1,6 +1,6 @@
 // `npm run fuzz -- [TARGET…] [--seconds N] [--runs N] [--seed N] [--keep] [--minimise]`
 import { parseArgs } from 'node:util';
-import { runTarget } from './engine/process.ts';
+import { HANG_MS, runTarget } from './engine/process.ts';
 import { targetNames } from './targets.ts';
 
 const USAGE = `npm run fuzz -- [TARGET…] [--seconds N] [--runs N] [--seed N] [--keep] [--minimise]
@@ -30,7 +30,7 @@ function jobsIn(argv: readonly string[]): Parameters<typeof runTarget>[0][] {
     options: { seconds: number, runs: number, seed: number, keep: yes, minimise: yes },
   });
   const { keep, minimise } = values;
-  const unknown = positionals.filter((name) => !targetNames.includes(name) && name !== 'planted');
+  const unknown = positionals.filter((name) => !targetNames.includes(name));
   if (unknown.length > 0) {
     throw new RangeError(`${unknown.map((name) => JSON.stringify(name)).join(', ')} is no target`);
   }
@@ -38,7 +38,17 @@ function jobsIn(argv: readonly string[]): Parameters<typeof runTarget>[0][] {
   const seconds = wholeNumber('--seconds', values.seconds) ?? (runs === undefined ? 60 : 86_400);
   const seed = wholeNumber('--seed', values.seed) ?? Date.now() % 1_000_000;
   return (positionals.length > 0 ? positionals : targetNames).map((target) => ({
-    ...{ target, runs: runs ?? Number.MAX_SAFE_INTEGER, seconds, seed, guided: true, keep, minimise },
+    ...{
+      target,
+      runs: runs ?? Number.MAX_SAFE_INTEGER,
+      seconds,
+      seed,
+      guided: true,
+      keep,
+      minimise,
+      hangMs: HANG_MS,
+      mostFindings: 20,
+    },
   }));
 }
 

@@ -1,6 +1,6 @@
 import type { Target } from './target.ts';
 
-/** Every target, by its name. Loaded one by one, as coverage has to begin before the code under test is there. */
+/** Those that judge podpass, by their names. Loaded one by one, as coverage has to begin before the code under test is there. */
 const load: Readonly<Record<string, () => Promise<{ readonly target: Target }>>> = {
   review: () => import('./targets/review.ts'),
   'review-reading': () => import('./targets/review-reading.ts'),
@@ -10,15 +10,19 @@ const load: Readonly<Record<string, () => Promise<{ readonly target: Target }>>>
   config: () => import('./targets/config.ts'),
   'manifest-file': () => import('./targets/manifest-file.ts'),
   'service-accounts': () => import('./targets/service-accounts.ts'),
+};
+/** These judge the engine. */
+const loadPlanted: typeof load = {
   planted: () => import('./targets/planted.ts'),
+  'planted-hang': async () => ({ target: (await import('./targets/planted-end.ts')).hang }),
+  'planted-exit': async () => ({ target: (await import('./targets/planted-end.ts')).exit }),
 };
 
-/** Those that judge podpass. The planted one judges the engine. */
-export const targetNames = Object.keys(load).filter((name) => name !== 'planted');
+export const targetNames = Object.keys(load);
 
 /** Throws a RangeError for another name. */
 export async function loadTarget(name: string): Promise<Target> {
-  const found = Object.hasOwn(load, name) ? load[name] : undefined;
+  const found = { ...load, ...loadPlanted }[name];
   if (found === undefined)
     throw new RangeError(`no target ${JSON.stringify(name)}; there are ${targetNames.join(', ')}`);
   return (await found()).target;

@@ -10,6 +10,8 @@ export interface Limits {
   readonly runs: number;
   readonly seconds: number;
   readonly seed: number;
+  /** Each kind of mistake is told once, and it ends after so many kinds. */
+  readonly mostFindings: number;
   /** False: what is new is not followed, for comparison. */
   readonly guided: boolean;
 }
@@ -33,9 +35,6 @@ export interface Outcome {
  * new; which of them it was is looked up then.
  */
 const [SMALL_BATCH, LARGE_BATCH] = [32, 1024];
-/** Each kind of mistake is told once, and so many kinds are enough for one run. */
-const MAX_FINDINGS = 20;
-
 /**
  * Changes inputs of the corpus, keeps those that run what none has run before, and judges all. With a seed and a number
  * of runs it does the same each time; `before` sees each input before it is judged.
@@ -86,10 +85,10 @@ export async function fuzz(
   coverage.take().keep();
   const material = { other: () => random.pick(corpus), dictionary: target.dictionary };
   let size = SMALL_BATCH;
-  while (runs < limits.runs && seconds() < limits.seconds && findings.size < MAX_FINDINGS && corpus.length > 0) {
+  while (runs < limits.runs && seconds() < limits.seconds && findings.size < limits.mostFindings && corpus.length > 0) {
     const batch: Buffer[] = [];
     coverage.take();
-    for (let left = Math.min(size, limits.runs - runs); left > 0; left--) {
+    for (let left = Math.min(size, limits.runs - runs); left > 0 && findings.size < limits.mostFindings; left--) {
       // What is new is tried more often: nobody has been there before.
       const from = random.pick(corpus.slice(-random.pick([1, Math.max(8, corpus.length >> 3), corpus.length])));
       const json = target.shape === 'json' && !random.once(4) ? mutateJson(from, random, material) : undefined;

@@ -12,13 +12,15 @@ export interface Job extends Limits {
   readonly keep: boolean;
   /** Instead: makes the corpus small. */
   readonly minimise: boolean;
+  /** An input is a finding after so many milliseconds without a next one. */
+  readonly hangMs: number;
   /** The file in which the process writes the input that it judges. */
   readonly scratch: string;
 }
 
 /** Machines are busy; an input that is slow and ends is judged by the CPU time it takes. */
-const HANG_MS = 60_000;
-const LOOK_MS = 1_000;
+export const HANG_MS = 60_000;
+const LOOK_MS = 500;
 
 /**
  * Runs one target in a process of its own, so that an input which hangs or ends the process is known too. Coverage
@@ -29,7 +31,8 @@ export async function runTarget(job: Omit<Job, 'scratch'>): Promise<{ readonly o
   const scratch = join(folder, 'input');
   writeFileSync(scratch, Buffer.alloc(16));
   const entrance = fileURLToPath(new URL('run.ts', import.meta.url));
-  const flags = ['--no-opt', '--no-maglev', '--max-old-space-size=1024', '--import', 'tsx'];
+  // The YAML library warns of keys that it makes texts of.
+  const flags = ['--no-warnings', '--no-opt', '--no-maglev', '--max-old-space-size=1024', '--import', 'tsx'];
   try {
     const child = spawn(process.execPath, [...flags, entrance, JSON.stringify({ ...job, scratch })], {
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -39,9 +42,9 @@ export async function runTarget(job: Omit<Job, 'scratch'>): Promise<{ readonly o
       stream.setEncoding('utf8').on('data', (text: string) => {
         output += text;
       });
-    const { code, hung } = await ended(child, scratch);
+    const { code, hung } = await ended(child, job.hangMs, scratch);
     if (code === 0 || code === 1) return { ok: code === 0, output };
-    const why = hung ? `nothing for ${HANG_MS / 1000} s` : `the process ended with ${code}`;
+    const why = hung ? `no end after ${job.hangMs / 1000} s` : `the process ended with ${code}`;
     const input = noted(scratch);
     const where = job.keep ? `, findings/${job.target}/${writeInput('findings', job.target, input)}` : '';
     const shown = JSON.stringify(input.toString('latin1').slice(0, 500));
@@ -52,7 +55,11 @@ export async function runTarget(job: Omit<Job, 'scratch'>): Promise<{ readonly o
 }
 
 /** The number or the signal with which it ended; it is ended where it does not go on. */
-function ended(child: ChildProcess, scratch: string): Promise<{ code: number | string | null; hung: boolean }> {
+function ended(
+  child: ChildProcess,
+  hangMs: number,
+  scratch: string,
+): Promise<{ code: number | string | null; hung: boolean }> {
   return new Promise((resolve, reject) => {
     let last = 0n;
     let since = performance.now();
@@ -62,7 +69,7 @@ function ended(child: ChildProcess, scratch: string): Promise<{ code: number | s
       if (judged === 0n || judged !== last) {
         last = judged;
         since = performance.now();
-      } else if (performance.now() - since > HANG_MS) {
+      } else if (performance.now() - since > hangMs) {
         hung = true;
         child.kill('SIGKILL');
       }

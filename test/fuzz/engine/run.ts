@@ -1,4 +1,5 @@
 // One target in a process of its own, without optimised code, started by engine/process.ts.
+import { createHash } from 'node:crypto';
 import { openSync, writeSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { loadTarget } from '../targets.ts';
@@ -11,7 +12,7 @@ import { shrink } from './shrink.ts';
 
 const job = JSON.parse(process.argv[2] ?? '') as Job;
 const root = fileURLToPath(new URL('../../../', import.meta.url));
-const ours = ['src/', 'webhook/', 'discovery/', 'test/fuzz/targets/planted.ts'].map((path) => `file://${root}${path}`);
+const ours = ['src/', 'webhook/', 'discovery/', 'test/fuzz/targets/planted'].map((path) => `file://${root}${path}`);
 const coverage = startCoverage((url) => ours.some((path) => url.startsWith(path)));
 const target = await loadTarget(job.target);
 
@@ -26,6 +27,13 @@ function note(input: Buffer): void {
   writeSync(scratch, Buffer.concat([head, input]), 0, undefined, 0);
 }
 
+/** The same for the same inputs: two runs with one seed can be compared. */
+function digest(inputs: readonly Buffer[]): string {
+  const hash = createHash('sha256');
+  for (const input of inputs) hash.update(`${input.length} `).update(input);
+  return hash.digest('hex').slice(0, 16);
+}
+
 const corpus = readInputs('corpus', target.name).map(({ bytes }) => bytes);
 if (job.minimise) {
   const kept = await minimise(target, corpus, coverage);
@@ -37,7 +45,7 @@ if (job.minimise) {
   const { runs, seconds, findings } = outcome;
   const rate = Math.round(runs / seconds);
   console.log(
-    `${target.name}: seed ${job.seed}, ${runs} runs in ${seconds.toFixed(1)} s (${rate}/s), ${coverage.size} characters of ours ran, ${outcome.corpus.length - initial.length} new inputs, ${findings.length} findings`,
+    `${target.name}: seed ${job.seed}, ${runs} runs in ${seconds.toFixed(1)} s (${rate}/s), ${coverage.size} characters of ours ran, ${outcome.corpus.length - initial.length} new inputs, ${findings.length} findings, corpus ${digest(outcome.corpus)}`,
   );
   for (const { input, reason } of findings) {
     const small = await shrink(target, input, reason);

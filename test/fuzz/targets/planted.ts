@@ -2,7 +2,7 @@ import type { Target } from '../target.ts';
 
 const WORDS = ['', 'p', 'po', 'pod'];
 
-/** A mistake behind comparisons that lie in one another: chance finds it once in 2^40 inputs, and coverage leads to it. */
+/** A mistake behind comparisons that lie in one another: chance finds it once in 2^32 inputs, and coverage leads to it. */
 export const target: Target = {
   name: 'planted',
   shape: 'bytes',
@@ -13,7 +13,6 @@ export const target: Target = {
     if (input[0] !== 0xf0) return;
     if (input[1] !== 0x9f) return;
     if (input[2] !== 0xa6) return;
-    if (input[3] !== 0xab) return;
-    if (input[4] === 0x21) throw new Error('the planted mistake');
+    if (input[3] === 0xab) throw new Error('the planted mistake');
   },
 };
