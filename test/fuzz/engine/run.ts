@@ -40,7 +40,8 @@ if (job.minimise) {
   replaceCorpus(target.name, kept);
   console.log(`${target.name}: ${kept.length} of ${corpus.length} inputs kept`);
 } else {
-  const initial = [...target.seeds(), ...corpus];
+  const before = readInputs('findings', target.name).map(({ bytes }) => bytes);
+  const initial = [...target.seeds(), ...corpus, ...before];
   const outcome = await fuzz(target, initial, coverage, job, note);
   const { runs, seconds, findings } = outcome;
   const rate = Math.round(runs / seconds);
