@@ -21,10 +21,18 @@ function review(request: object): Buffer {
 
 const secretEnv = [{ name: 'PASSWORD', value: SECRET }];
 
+/** With what a reader that skips it may stumble over. */
+const MANAGED = [
+  { manager: 'kubectl"]}\\', fieldsType: 'FieldsV1', fieldsV1: { 'f:metadata': { 'k:{"name":"[web]"}': {} } } },
+  { manager: '"managedFields":[', subresource: 'status', fieldsV1: [[], {}, '\\"', ']'] },
+];
+
 /** Reviews of the vectors' Pods, and of the hostile cases, as far as they are small. */
 export function reviewSeeds(maxBytes: number): Buffer[] {
   const pods = podSeeds().map(({ pod, debugContainers }, index) => {
-    const object = index % 3 > 0 ? pod : { ...pod, spec: { ...pod.spec, command: [SECRET], data: { env: secretEnv } } };
+    const metadata = { ...(pod.metadata as object), managedFields: MANAGED };
+    const spec = { ...pod.spec, command: [SECRET], data: { env: secretEnv } };
+    const object = index % 3 > 0 ? pod : index % 2 > 0 ? { ...pod, spec } : { ...pod, metadata, spec };
     if (debugContainers === undefined) return review({ object, oldObject: null });
     const requested = { ...pod, spec: { ...pod.spec, ephemeralContainers: debugContainers } };
     return review({ object: requested, oldObject: object, operation: 'UPDATE', subResource: 'ephemeralcontainers' });
@@ -38,5 +46,6 @@ export function reviewSeeds(maxBytes: number): Buffer[] {
 export const reviewWords: readonly string[] = [
   ...['AdmissionReview', 'admission.k8s.io/v1', 'admission.k8s.io/v1beta1', 'request', 'uid', 'kind', 'resource'],
   ...['subResource', 'namespace', 'operation', 'object', 'oldObject', 'dryRun', 'apiVersion', 'CREATE', 'UPDATE'],
+  ...['managedFields', '"managedFields":[', '"managedFields":[]', '\\"managedFields":[', ']}', '[{'],
   ...['ephemeralcontainers', 'status', 'pods', 'Pod', 'missing', 'unreachable', 'cloud', SECRET],
 ];

@@ -1,9 +1,9 @@
 import { isDeepStrictEqual } from 'node:util';
 import { Fault } from '../../../src/fault.ts';
-import { reviewOf } from '../../../webhook/admission-review.ts';
+import { writeReview } from '../../../webhook/admission-review.ts';
 import { admitted } from '../admitted.ts';
 import { jsonTokens, podMembers } from '../dictionary.ts';
-import { plainReview } from '../plain-review.ts';
+import { hasSkippedPart, plainReview } from '../plain-review.ts';
 import { reviewSeeds, reviewWords, SECRET } from '../review-seeds.ts';
 import { hold, type Target } from '../target.ts';
 import { type Answer, admitHere, answerTo } from '../webhook-double.ts';
@@ -26,7 +26,7 @@ async function expectedAnswer(bytes: Buffer): Promise<{ status: number; body?: u
   if (request === undefined) return { status: 400 };
   try {
     const { response } = await admitHere(request);
-    return { status: 200, body: JSON.parse(JSON.stringify(reviewOf(request, response))) };
+    return { status: 200, body: JSON.parse(writeReview(request, response)) };
   } catch (error) {
     if (error instanceof Fault) return { status: error.status };
     throw error;
@@ -53,6 +53,7 @@ export async function judgeAnswer(bytes: Buffer, answer: Answer): Promise<void> 
     hold(!logged.includes(SECRET), 'the log tells a secret');
   }
   const expected = await expectedAnswer(bytes);
+  if (status === 200 && expected.status === 400 && hasSkippedPart(bytes)) return;
   hold(status === expected.status, `the status is ${status}, and by JSON.parse it is ${expected.status}`);
   const parsed: unknown = JSON.parse(body);
   if (status !== 200) {
