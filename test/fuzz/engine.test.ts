@@ -32,7 +32,7 @@ describe('the engine', () => {
       return /(\d+ characters .*)$/m.exec(output)?.[1];
     };
     const first = await run(5);
-    expect(first).toMatch(/ new inputs, 0 findings, corpus [0-9a-f]{16}$/);
+    expect(first).toMatch(/ new inputs, 0 findings, inputs [0-9a-f]{16}$/);
     expect(await run(5)).toBe(first);
     expect(await run(6)).not.toBe(first);
   });

@@ -20,18 +20,14 @@ const target = await loadTarget(job.target);
 const scratch = openSync(job.scratch, 'r+');
 const head = Buffer.alloc(16);
 let judged = 0n;
+/** Of all inputs in their order, so that two runs with one seed can be compared. */
+const digest = createHash('sha256');
 function note(input: Buffer): void {
+  digest.update(`${input.length} `).update(input);
   judged += 1n;
   head.writeBigUInt64LE(judged, 0);
   head.writeBigUInt64LE(BigInt(input.length), 8);
   writeSync(scratch, Buffer.concat([head, input]), 0, undefined, 0);
-}
-
-/** The same for the same inputs: two runs with one seed can be compared. */
-function digest(inputs: readonly Buffer[]): string {
-  const hash = createHash('sha256');
-  for (const input of inputs) hash.update(`${input.length} `).update(input);
-  return hash.digest('hex').slice(0, 16);
 }
 
 const corpus = readInputs('corpus', target.name).map(({ bytes }) => bytes);
@@ -46,7 +42,7 @@ if (job.minimise) {
   const { runs, seconds, findings } = outcome;
   const rate = Math.round(runs / seconds);
   console.log(
-    `${target.name}: seed ${job.seed}, ${runs} runs in ${seconds.toFixed(1)} s (${rate}/s), ${coverage.size} characters of ours ran, ${outcome.corpus.length - initial.length} new inputs, ${findings.length} findings, corpus ${digest(outcome.corpus)}`,
+    `${target.name}: seed ${job.seed}, ${runs} runs in ${seconds.toFixed(1)} s (${rate}/s), ${coverage.size} characters of ours ran, ${outcome.corpus.length - initial.length} new inputs, ${findings.length} findings, inputs ${digest.digest('hex').slice(0, 16)}`,
   );
   for (const { input, reason } of findings) {
     const small = await shrink(target, input, reason);
