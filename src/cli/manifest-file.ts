@@ -150,8 +150,9 @@ function plainNumbers(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, plainNumbers(item)]));
 }
 
+/** Bytes, which YAML writes as `!!binary`, are none. */
 const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
+  typeof value === 'object' && value !== null && !Array.isArray(value) && !ArrayBuffer.isView(value);
 
 /** A part that is shared by alias cannot be edited in one place: such a document is written out first. */
 function hasAliases(document: Document): boolean {
