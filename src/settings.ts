@@ -241,7 +241,12 @@ function readConfig(
     return NO_FILE;
   }
   if (typeof content !== 'object' || content === null || Array.isArray(content)) {
-    fail('YAML', String(content), 'is not a mapping', `a YAML mapping of ${keys.join(', ')}`);
+    fail(
+      'YAML',
+      typeof content === 'string' ? content : asJson(content),
+      'is not a mapping',
+      `a YAML mapping of ${keys.join(', ')}`,
+    );
     return NO_FILE;
   }
   const { issuers, ...rest } = content as Readonly<Record<string, unknown>>;
@@ -252,7 +257,7 @@ function readConfig(
   const own = keys.filter((key) => !whole.includes(key));
   const accepted = `a list of mappings of ${own.join(', ')}`;
   if (!Array.isArray(issuers) || issuers.length === 0) {
-    fail('issuers', JSON.stringify(issuers) ?? '', Array.isArray(issuers) ? 'is empty' : 'is not a list', accepted);
+    fail('issuers', asJson(issuers), Array.isArray(issuers) ? 'is empty' : 'is not a list', accepted);
     return { top: found };
   }
   const items = issuers.map((item: unknown, index) => {
@@ -260,11 +265,20 @@ function readConfig(
     if (typeof item === 'object' && item !== null && !Array.isArray(item)) {
       return readMapping(command, item, path, `${prefix}.`, own, problems);
     }
-    fail(prefix, JSON.stringify(item) ?? '', 'is not a mapping', `a YAML mapping of ${own.join(', ')}`);
+    fail(prefix, asJson(item), 'is not a mapping', `a YAML mapping of ${own.join(', ')}`);
     return undefined;
   });
   // What is missing in an item that is none has been told.
   return items.includes(undefined) ? { top: found } : { top: found, issuers: items.flatMap((item) => item ?? []) };
+}
+
+/** A value as a message shows it. One that has itself in it, by an alias, cannot be shown. */
+function asJson(value: unknown): string {
+  try {
+    return JSON.stringify(value) ?? '';
+  } catch {
+    return 'a value with itself in it';
+  }
 }
 
 /** The settings in a mapping of the config file. `prefix` is its place in the file. */
@@ -279,7 +293,7 @@ function readMapping(
   const found = new Map<SettingKey, Source>();
   const of = prefix === '' ? `podpass ${command}` : 'one issuer';
   const fail = (key: string, value: unknown, wrong: string, accepted: string) =>
-    problems.push({ object: path, key: prefix + key, value: JSON.stringify(value) ?? '', wrong, accepted });
+    problems.push({ object: path, key: prefix + key, value: asJson(value), wrong, accepted });
   for (const [written, value] of Object.entries(content)) {
     const key = keys.find((each) => each === written);
     if (key === undefined) {

@@ -128,16 +128,19 @@ function objectsIn(
 }
 
 function identify(item: Record<string, unknown>) {
-  const apiVersion = String(item.apiVersion ?? '');
+  const apiVersion = textOf(item.apiVersion);
   const metadata = isObject(item.metadata) ? item.metadata : {};
   const name = metadata.name ?? metadata.generateName;
   return {
-    kind: String(item.kind ?? ''),
+    kind: textOf(item.kind),
     group: apiVersion.includes('/') ? apiVersion.slice(0, apiVersion.indexOf('/')) : '',
     namespace: typeof metadata.namespace === 'string' && metadata.namespace !== '' ? metadata.namespace : 'default',
     name: typeof name === 'string' ? name : '(unnamed)',
   };
 }
+
+/** Not String(), which calls what an object has under `toString`. */
+const textOf = (value: unknown): string => (typeof value === 'string' ? value : '');
 
 /** Whole numbers as JavaScript has them, but for those that it would change. */
 function plainNumbers(value: unknown): unknown {
@@ -147,8 +150,9 @@ function plainNumbers(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, plainNumbers(item)]));
 }
 
+/** Bytes, which YAML writes as `!!binary`, are none. */
 const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
+  typeof value === 'object' && value !== null && !Array.isArray(value) && !ArrayBuffer.isView(value);
 
 /** A part that is shared by alias cannot be edited in one place: such a document is written out first. */
 function hasAliases(document: Document): boolean {

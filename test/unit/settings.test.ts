@@ -205,6 +205,9 @@ issuers:
 
   test('must be a list of mappings with something in it, and only where a command takes it', () => {
     expect(issuers('issuers: []')).toEqual([expect.stringContaining('issuers: "[]" is empty')]);
+    expect(issuers('issuers: &a {again: *a}')).toEqual([
+      expect.stringContaining('"a value with itself in it" is not a'),
+    ]);
     expect(issuers(`issuers: ${A}`)).toEqual([expect.stringContaining('is not a list')]);
     expect(issuers(`issuers: {issuer: ${A}}`)).toEqual([expect.stringContaining('is not a list')]);
     expect(issuers(`issuers: [{issuer: ${A}}, ${A}]`)).toEqual([expect.stringContaining('issuers[1]: ')]);

@@ -36,8 +36,10 @@ export function pick(annotations: Annotations | null | undefined, wanted: Wanted
   let picked: Record<string, string> | undefined;
   for (const key in annotations) {
     if (!wanted(key)) continue;
+    const value: unknown = annotations[key];
     picked ??= {};
-    picked[key] = String(annotations[key]);
+    // Not String(), which calls what an object has under `toString`.
+    picked[key] = typeof value === 'string' ? value : JSON.stringify(value);
   }
   return picked === undefined ? NO_ANNOTATIONS : Object.freeze(picked);
 }

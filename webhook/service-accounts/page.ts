@@ -41,6 +41,7 @@ interface ServiceAccountList {
 
 function fromJson(body: Buffer, wanted: Wanted, see: See): Page {
   const { metadata, items } = parse<ServiceAccountList>(body);
+  if (!Array.isArray(items ?? [])) throw new OutOfStep('the items of a list are no list');
   for (const item of items ?? []) {
     const { namespace, name, annotations } = item?.metadata ?? {};
     if (namespace && name) see(namespace, name, pick(annotations, wanted));
