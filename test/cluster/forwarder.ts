@@ -4,6 +4,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 export class Forwarder {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
+  readonly #frozen = new Set<Socket>();
   readonly #choose: () => number | undefined;
   readonly #idleMs: number;
 
@@ -38,13 +39,29 @@ export class Forwarder {
     ] as const) {
       this.#sockets.add(one);
       one.setTimeout(this.#idleMs, () => one.end());
-      one.on('error', () => other.destroy());
+      one.on('error', () => {
+        if (!this.#frozen.has(other)) other.destroy();
+      });
       // Without an error, what is on its way still arrives.
       one.on('close', () => {
         this.#sockets.delete(one);
-        other.end();
+        if (!this.#frozen.delete(one)) other.end();
       });
       one.pipe(other);
+    }
+  }
+
+  /** Resets all open connections, at both ends. */
+  reset(): void {
+    for (const socket of this.#sockets) socket.resetAndDestroy();
+  }
+
+  /** Carries nothing any longer on the connections that are open, and tells neither end: both believe them to live. */
+  freeze(): void {
+    for (const socket of this.#sockets) {
+      this.#frozen.add(socket);
+      socket.unpipe();
+      socket.pause();
     }
   }
 

@@ -10,6 +10,7 @@ import { dashboardConfig, monitoring } from '../../src/cli/manifests/monitoring.
 import type { KubeObject } from '../../src/cli/manifests/object.ts';
 import { idOf } from '../../src/cli/manifests/text.ts';
 import type { ApiResponse } from './api-client.ts';
+import { apply as applyTo, type Registration, registeredAt as registrationAt } from './apply.ts';
 import { type ControlPlane, type KubeObject as Stored, startControlPlane } from './control-plane.ts';
 import { type Podpass, startDiscovery, startWebhook, until } from './podpass.ts';
 import { type Container, ourVolumes, specOf } from './pods.ts';
@@ -35,17 +36,9 @@ const vectors = readdirSync(vectorFolder)
   .map((name): Vector => ({ name, ...JSON.parse(readFileSync(new URL(name, vectorFolder), 'utf8')) }))
   .filter(({ settings }) => settings === undefined);
 
-function collectionOf({ apiVersion, kind, metadata: { namespace } }: KubeObject): string {
-  const plural = kind.toLowerCase().replace(/y$/, 'ie').replace(/s$/, 'se');
-  const group = apiVersion.includes('/') ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
-  return `${group}${namespace === undefined ? '' : `/namespaces/${namespace}`}/${plural}s`;
-}
-
 describeCluster('the installation, on a real API server', () => {
   const objects = allObjects(INSTALLATION);
-  const registration = objects.find(({ kind }) => kind === 'MutatingWebhookConfiguration') as KubeObject & {
-    webhooks: { name: string; clientConfig: { service: { name: string } } }[];
-  };
+  const registration = objects.find(({ kind }) => kind === 'MutatingWebhookConfiguration') as Registration;
   let cluster: ControlPlane;
   let webhook: Podpass;
 
@@ -62,25 +55,10 @@ describeCluster('the installation, on a real API server', () => {
     await cluster?.stop();
   });
 
-  const apply = (object: KubeObject, query = '') =>
-    cluster.request<Stored>(
-      'PATCH',
-      `${collectionOf(object)}/${object.metadata.name}?fieldManager=test&force=true&fieldValidation=Strict${query}`,
-      object,
-      { contentType: 'application/apply-patch+yaml' },
-    );
+  const apply = (object: KubeObject, query = '') => applyTo(cluster, object, query);
 
   /** What is registered with another address, as no Service leads anywhere here. */
-  const registeredAt = (
-    { both, a, b }: Record<'both' | 'a' | 'b', object>,
-    { webhooks, ...rest }: KubeObject & { webhooks: { clientConfig: { service: { name: string } } }[] } = registration,
-  ): KubeObject => {
-    const configs: Record<string, object> = { 'podpass-webhook': both, 'podpass-webhook-a': a, 'podpass-webhook-b': b };
-    return {
-      ...rest,
-      webhooks: webhooks.map((entry) => ({ ...entry, clientConfig: configs[entry.clientConfig.service.name] })),
-    };
-  };
+  const registeredAt = (at: Record<'both' | 'a' | 'b', object>, of = registration) => registrationAt(at, of);
   const everywhere = (at: object) => ({ both: at, a: at, b: at });
   const alive = () => ({
     url: `${webhook.url}/mutate`,
@@ -108,7 +86,7 @@ describeCluster('the installation, on a real API server', () => {
     await cluster.expect('PATCH', configuration, patch, json);
     for (const object of objects) expect((await apply(object)).status, idOf(object)).toBe(200);
     expect(await cluster.expect('GET', secret)).toMatchObject({ data: { 'tls.crt': 'eA==' } });
-    const { webhooks } = await cluster.expect<typeof registration>('GET', configuration);
+    const { webhooks } = await cluster.expect<Registration>('GET', configuration);
     expect(webhooks.map(({ clientConfig }) => clientConfig)).toEqual(
       registration.webhooks.map(() => expect.objectContaining({ caBundle })),
     );
@@ -486,7 +464,7 @@ describeCluster('the installation, on a real API server', () => {
 
   describe('with every preset, as in the overlay', () => {
     const withPresets = Object.values(installationFiles({ ...INSTALLATION, presets: presetNames }).webhook).flat();
-    const entries = withPresets.find(({ kind }) => kind === 'MutatingWebhookConfiguration') as typeof registration;
+    const entries = withPresets.find(({ kind }) => kind === 'MutatingWebhookConfiguration') as Registration;
 
     it.each(withPresets.map((object) => [idOf(object), object] as const))('accepts %s, strictly', async (_, object) => {
       const answer = await apply(object, '&dryRun=All');
@@ -611,7 +589,7 @@ describeCluster('the installation, on a real API server', () => {
     const files = installationFiles({ ...INSTALLATION, ephemeralContainers: true }).webhook;
     const entries = Object.values(files)
       .flat()
-      .find(({ kind }) => kind === 'MutatingWebhookConfiguration') as typeof registration;
+      .find(({ kind }) => kind === 'MutatingWebhookConfiguration') as Registration;
 
     it('gives them tokens, and nobody waits for it', async () => {
       const answer = await apply(entries, '&dryRun=All');

@@ -53,6 +53,7 @@ export interface Podpass {
   /** `https://127.0.0.1:PORT` */
   readonly url: string;
   readonly port: number;
+  readonly pid: number;
   /** Of /metrics, /healthz and /readyz. */
   readonly statusUrl: string;
   readonly files: TlsFiles;
@@ -261,6 +262,10 @@ class Process implements Podpass {
 
   get port(): number {
     return this.#port;
+  }
+
+  get pid(): number {
+    return this.#server.pid ?? 0;
   }
 
   get url(): string {

@@ -23,7 +23,7 @@ export function describeFaults(installed: () => Installed, namespace: string): v
     let created = 0;
 
     beforeAll(() => {
-      load = new Load(installed().node.cluster, namespace, CLIENTS);
+      load = new Load(installed().node.cluster, namespace, { parallel: CLIENTS });
     });
     afterAll(async () => {
       await load?.stop();

@@ -1,8 +1,7 @@
 /** Creates Pods all the time, and tells which creations failed and who is to blame. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ApiResponse } from '../cluster/api-client.ts';
-import type { ControlPlane, KubeObject } from '../cluster/control-plane.ts';
-import { ourVolumes } from '../cluster/pods.ts';
+import { type Blame, blame } from '../cluster/blame.ts';
+import type { ControlPlane } from '../cluster/control-plane.ts';
 
 export interface LoadReport {
   created: number;
@@ -16,13 +15,33 @@ export interface LoadReport {
 }
 
 /** What keeps a Pod from being created without its tokens: the label, or the policy where its own annotations ask. */
-const kinds = [
-  { labels: { 'podpass.dev/inject': 'true' } },
-  { annotations: { 'podpass.dev/audience.own': 'https://own.example.com' } },
-];
+export const waitingPods = {
+  labelled: { labels: { 'podpass.dev/inject': 'true' } },
+  annotated: { annotations: { 'podpass.dev/audience.own': 'https://own.example.com' } },
+};
+
+/** One that is over. */
+export interface Creation {
+  /** A key of the kinds. */
+  readonly kind: string;
+  /** Milliseconds of `performance.now()`. */
+  readonly began: number;
+  readonly ms: number;
+  /** Undefined where it went well. */
+  readonly blame: Blame | undefined;
+}
+
+export interface LoadOptions {
+  /** So many clients. Default 4. */
+  parallel?: number;
+  /** Metadata of the Pods; the clients take them in turn. Default: those that must not be created without tokens. */
+  kinds?: Readonly<Record<string, object>>;
+  /** Called for each. */
+  seen?: (creation: Creation) => void;
+}
 
 /** Nobody schedules them; they may be created under restricted Pod Security. */
-const podOf = (kind: object) => ({
+export const podOf = (kind: object) => ({
   metadata: { generateName: 'load-', ...kind },
   spec: {
     serviceAccountName: 'web',
@@ -43,28 +62,35 @@ export class Load {
   readonly #cluster: ControlPlane;
   readonly #namespace: string;
   readonly #workers: Promise<void>[];
+  readonly #seen: LoadOptions['seen'];
   #stopped = false;
   #report = emptyReport();
 
-  constructor(cluster: ControlPlane, namespace: string, parallel = 4) {
+  constructor(cluster: ControlPlane, namespace: string, { parallel = 4, kinds = waitingPods, seen }: LoadOptions = {}) {
     this.#cluster = cluster;
     this.#namespace = namespace;
-    this.#workers = Array.from({ length: parallel }, (_, i) => this.#work(podOf(kinds[i % kinds.length] ?? {})));
+    this.#seen = seen;
+    const pods = Object.entries(kinds).map(([kind, metadata]) => [kind, podOf(metadata)] as const);
+    this.#workers = Array.from({ length: parallel }, async (_, i) => {
+      const [kind, pod] = pods[i % pods.length] ?? ['', {}];
+      await this.#work(kind, pod);
+    });
   }
 
-  async #work(pod: object): Promise<void> {
+  async #work(kind: string, pod: object): Promise<void> {
     while (!this.#stopped) {
       const began = performance.now();
       const answer = await this.#cluster.createPod(this.#namespace, pod).catch((error: Error) => error);
+      const ms = performance.now() - began;
+      const blamed = blame(answer);
+      this.#seen?.({ kind, began, ms, blame: blamed });
       // Whoever asked for the report meanwhile gets this creation with the next one.
-      const report = this.#report;
+      if (blamed) note(this.#report, blamed);
       if (answer instanceof Error || answer.status !== 201) {
-        note(report, answer);
         await sleep(100);
         continue;
       }
-      report.times.push(performance.now() - began);
-      if (ourVolumes(answer.body).length === 0) report.webhookFailures.push('created without its tokens');
+      this.#report.times.push(ms);
       const path = `/api/v1/namespaces/${this.#namespace}/pods/${answer.body.metadata.name}?gracePeriodSeconds=0`;
       await this.#cluster.request('DELETE', path).catch(() => undefined);
     }
@@ -113,12 +139,7 @@ const emptyReport = () => ({
   otherFailures: {} as Record<string, number>,
 });
 
-function note(report: ReturnType<typeof emptyReport>, answer: Error | ApiResponse<KubeObject>): void {
-  const said = answer instanceof Error ? answer.message : `${answer.status} ${answer.body.message ?? answer.body}`;
-  if (/webhook|podpass/.test(said)) report.webhookFailures.push(said);
-  else {
-    // Addresses and ports differ, the reason does not.
-    const reason = said.replace(/[\d.]+:\d+/g, '…');
-    report.otherFailures[reason] = (report.otherFailures[reason] ?? 0) + 1;
-  }
+function note({ webhookFailures, otherFailures }: ReturnType<typeof emptyReport>, { on, reason }: Blame): void {
+  if (on === 'podpass') webhookFailures.push(reason);
+  else otherFailures[reason] = (otherFailures[reason] ?? 0) + 1;
 }

@@ -1,0 +1,57 @@
+import { testCa, until } from '../../cluster/podpass.ts';
+import type { Fault } from '../fault.ts';
+import { OWN, type Scene } from '../scene.ts';
+
+const SECRET = 'podpass-webhook-tls';
+const PATH = `/api/v1/namespaces/${OWN}/secrets/${SECRET}`;
+const merge = { contentType: 'application/merge-patch+json' };
+const encode = (text: string) => Buffer.from(text).toString('base64');
+
+/** Short enough that a new CA is used within the run. */
+const LIFETIMES = ['--tls-cert-lifetime', '20s', '--tls-ca-lifetime', '300s'];
+
+export const certificatesBad: Fault = {
+  name: 'certificates-bad',
+  does: 'the Secret of the CA gets a key of another CA, another CA, garbage; it is emptied, and deleted and applied again',
+  expected: 'no failure: the Secret is repaired, and both halves serve with what they have meanwhile',
+  seconds: 0,
+  fixed: true,
+  async run({ scene, recovery, note }) {
+    await scene.roll(scene.settings(LIFETIMES));
+    const spare = testCa().issue();
+    const harms: [string, () => Promise<unknown>][] = [
+      ['a key of another CA', () => patch(scene, { 'ca.key': encode(spare.key) })],
+      ['another CA', () => patch(scene, { 'ca.crt': encode(testCa().pem) })],
+      ['garbage', () => patch(scene, { 'ca.crt': 'AAAA', 'ca.key': 'AAAA' })],
+      ['nothing', () => patch(scene, null)],
+      [
+        'no Secret',
+        async () => {
+          await scene.cluster.expect('DELETE', PATH);
+          await scene.applyAgain('Secret', SECRET);
+        },
+      ],
+    ];
+    for (const [what, harm] of harms) {
+      const before = await caOf(scene);
+      await harm();
+      const repaired = async () => {
+        const now = await caOf(scene);
+        return now !== undefined && now !== before && now.startsWith('-----BEGIN CERTIFICATE');
+      };
+      note(`${what}: repaired after ${Math.round(await until(`repair of ${what}`, repaired, 20_000))} ms`);
+      await recovery();
+    }
+    await scene.roll(scene.settings());
+    await recovery();
+  },
+};
+
+const patch = (scene: Scene, data: object | null) => scene.cluster.expect('PATCH', PATH, { data }, merge);
+
+/** The newest CA in the Secret. */
+async function caOf(scene: Scene): Promise<string | undefined> {
+  const { data } = await scene.cluster.expect<{ data?: Record<string, string> }>('GET', PATH);
+  const text = data?.['ca.crt'];
+  return text === undefined ? undefined : Buffer.from(text, 'base64').toString().split('-----END')[0];
+}

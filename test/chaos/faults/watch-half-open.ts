@@ -1,0 +1,28 @@
+import type { Fault } from '../fault.ts';
+
+/** The silence after which the watch of ServiceAccounts is given up, and then some. */
+const NOTICED_MS = 180_000;
+
+export const watchHalfOpen: Fault = {
+  name: 'watch-half-open',
+  does: 'every open connection of both halves to the API server carries nothing any longer, and neither end is told; new ones work',
+  expected:
+    'no failure; what a ServiceAccount that is known changes in its annotations is seen when the silence is noticed, within 150 s; new ServiceAccounts are read at once',
+  seconds: 0,
+  fixed: true,
+  async run({ scene, recovery, note }) {
+    const known = await scene.account('before');
+    await recovery(async () => (await scene.audienceFor(known)) === 'before');
+    // An entry that changed this moment is read live for a second.
+    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    scene.way.freeze();
+    const frozen = performance.now();
+    const fresh = await scene.account('fresh');
+    const audience = await scene.audienceFor(fresh);
+    note(
+      `a Pod of a ServiceAccount made in that moment ${audience === 'fresh' ? 'had its token' : `had none (${audience})`} after ${Math.round(performance.now() - frozen)} ms`,
+    );
+    await scene.annotate(known, 'after');
+    await recovery(async () => (await scene.audienceFor(known)) === 'after', NOTICED_MS);
+  },
+};
