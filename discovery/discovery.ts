@@ -81,7 +81,8 @@ export function createDiscovery(options: DiscoveryOptions): Discovery {
   function save(atLeast = STATE_REFRESH_MS): void {
     const records = ring.records();
     const mark = JSON.stringify(records.map((each) => ({ ...each, lastSeenMs: 0 })));
-    const isOld = clock() - saved.ms >= atLeast;
+    // A clock that was set back must not keep a write that failed from being repeated.
+    const isOld = Math.abs(clock() - saved.ms) >= atLeast;
     if (options.keyState === undefined || (mark === saved.mark && !isOld)) return;
     saved = { mark, ms: clock() };
     clearTimeout(saveAgain);

@@ -253,6 +253,19 @@ describe('discovery with a state', () => {
     expect([state.saves, vi.getTimerCount()]).toEqual([last, 0]);
   });
 
+  test('writes again what could not be written, also where the clock was set back meanwhile', async () => {
+    vi.useFakeTimers({ now: START });
+    const state = memory();
+    state.fails = true;
+    start(state, async () => ({ keys: [named('a')], refused: [] }));
+    await vi.advanceTimersByTimeAsync(0);
+    expect(state.records).toEqual([]);
+    vi.setSystemTime(START - 60 * MIN);
+    state.fails = false;
+    await vi.advanceTimersByTimeAsync(MIN);
+    expect(state.records.map(({ key }) => key.kid)).toEqual(['a']);
+  });
+
   test('does not wait for a state that does not come', async () => {
     vi.useFakeTimers({ now: START });
     const it = start({ load: () => new Promise(() => {}), save: async () => true }, async () => ({

@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import { testCa, until } from '../../cluster/podpass.ts';
 import type { Fault } from '../fault.ts';
 import { OWN, type Scene } from '../scene.ts';
@@ -37,7 +38,7 @@ export const certificatesBad: Fault = {
       await harm();
       const repaired = async () => {
         const now = await caOf(scene);
-        return now !== undefined && now !== before && now.startsWith('-----BEGIN CERTIFICATE');
+        return now !== undefined && now.fingerprint256 !== before?.fingerprint256;
       };
       note(`${what}: repaired after ${Math.round(await until(`repair of ${what}`, repaired, 20_000))} ms`);
       await recovery();
@@ -49,9 +50,13 @@ export const certificatesBad: Fault = {
 
 const patch = (scene: Scene, data: object | null) => scene.cluster.expect('PATCH', PATH, { data }, merge);
 
-/** The newest CA in the Secret. */
-async function caOf(scene: Scene): Promise<string | undefined> {
+/** The newest CA in the Secret, where it is one of podpass. */
+async function caOf(scene: Scene): Promise<X509Certificate | undefined> {
   const { data } = await scene.cluster.expect<{ data?: Record<string, string> }>('GET', PATH);
-  const text = data?.['ca.crt'];
-  return text === undefined ? undefined : Buffer.from(text, 'base64').toString().split('-----END')[0];
+  try {
+    const certificate = new X509Certificate(Buffer.from(data?.['ca.crt'] ?? '', 'base64'));
+    return certificate.subject.startsWith('CN=podpass') ? certificate : undefined;
+  } catch {
+    return undefined;
+  }
 }
