@@ -155,6 +155,8 @@ interface Outgoing {
   readonly body?: string | undefined;
   /** Of the body; JSON without it. */
   readonly contentType?: string;
+  /** Called where it goes out on a connection that was idle before. */
+  readonly onReused?: () => void;
 }
 
 /** An API client on a KubeConfig's server and credentials. The library authenticates, the HTTP is ours. */
@@ -216,10 +218,14 @@ export function createKubeClient(kubeConfig: KubeConfig, options: { readonly con
     try {
       return await new Promise<IncomingMessage>((resolve, reject) => {
         request.on('response', resolve).on('error', reject);
-        request.on('socket', (socket) => socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS));
+        request.on('socket', (socket) => {
+          socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
+          if (request.reusedSocket) outgoing.onReused?.();
+        });
         request.end(outgoing.body);
       });
     } catch (error) {
+      if (request.reusedSocket && isTimeout(signal.reason)) giveUpIdle();
       // An idle connection that the server closed this very moment says nothing about the server.
       if (again && request.reusedSocket && (error as NodeJS.ErrnoException).code === 'ECONNRESET' && !signal.aborted) {
         return send(outgoing, signal, false);
@@ -228,12 +234,57 @@ export function createKubeClient(kubeConfig: KubeConfig, options: { readonly con
     }
   }
 
+  /** What was idle together with a connection that has died without a word is likely to be as dead. */
+  function giveUpIdle(): void {
+    for (const sockets of Object.values(agent.freeSockets)) for (const socket of sockets ?? []) socket.destroy();
+  }
+
+  /**
+   * Like `send`, for a GET. A connection that was idle may be dead without a word, as after a failover of what is between
+   * us and the API server. Where one says nothing for `doubtMs`, a new one is tried beside it; the first answer counts.
+   */
+  async function sendInDoubt(outgoing: Outgoing, signal: AbortSignal, doubtMs: number): Promise<IncomingMessage> {
+    const [first, second] = [new AbortController(), new AbortController()];
+    const stop = () => [first, second].forEach((each) => void each.abort(signal.reason));
+    if (signal.aborted) stop();
+    signal.addEventListener('abort', stop, { once: true });
+    let doubt: NodeJS.Timeout | undefined;
+    let beside: Promise<IncomingMessage> | undefined;
+    const attempt = async (own: AbortController, other: AbortController, asked: Outgoing) => {
+      const response = await send(asked, own.signal);
+      // The other one was first by a moment.
+      own.signal.throwIfAborted();
+      clearTimeout(doubt);
+      other.abort();
+      return response;
+    };
+    const tryBeside = () => {
+      giveUpIdle();
+      beside = attempt(second, first, outgoing);
+      return beside;
+    };
+    return new Promise((resolve, reject) => {
+      const onReused = () => {
+        doubt ??= setTimeout(() => tryBeside().then(resolve, () => undefined), doubtMs);
+      };
+      attempt(first, second, { ...outgoing, onReused }).then(resolve, (error: unknown) => {
+        clearTimeout(doubt);
+        if (beside === undefined) reject(error);
+        else beside.then(resolve, () => reject(error));
+      });
+    });
+  }
+
   async function exchange(outgoing: Outgoing, options: KubeRequestOptions): Promise<KubeResponse> {
     const { timeoutMs, maxBytes = MAX_BYTES, signal } = options;
     const limit = limitFor(outgoing, signal);
     limit.expect(timeoutMs);
     try {
-      const response = await send({ ...outgoing, accept: options.accept }, limit.signal);
+      const asked = { ...outgoing, accept: options.accept };
+      const response =
+        outgoing.method === 'GET'
+          ? await sendInDoubt(asked, limit.signal, timeoutMs / 2)
+          : await send(asked, limit.signal);
       const chunks: Buffer[] = [];
       let size = 0;
       for await (const chunk of response as AsyncIterable<Buffer>) {
@@ -265,7 +316,7 @@ export function createKubeClient(kubeConfig: KubeConfig, options: { readonly con
       const limit = limitFor(outgoing, signal);
       limit.expect(connectTimeoutMs);
       try {
-        const response = await send(outgoing, limit.signal);
+        const response = await sendInDoubt(outgoing, limit.signal, connectTimeoutMs / 2);
         const status = response.statusCode ?? 0;
         // Between the chunks there is no reader to hear of an error.
         response.on('error', () => undefined);
@@ -356,6 +407,8 @@ function unlessAborted<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> 
     promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', give));
   });
 }
+
+const isTimeout = (reason: unknown) => reason instanceof KubeError && reason.code === 'timeout';
 
 /** The rest are Node's own errors of sockets, TLS and HTTP, whose messages name hosts, ports and certificates' names. */
 function asKubeError(error: unknown, outgoing: Outgoing, signal: AbortSignal): KubeError {

@@ -3,10 +3,11 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseAllDocuments } from 'yaml';
 import type { KubeObject } from '../../src/cli/manifests/object.ts';
+import type { ApiClient } from '../cluster/api-client.ts';
 import { apply, type Registration, registeredAt } from '../cluster/apply.ts';
 import { Balancer } from '../cluster/balancer.ts';
 import type { Binaries } from '../cluster/binaries.ts';
-import { type ControlPlane, startControlPlane } from '../cluster/control-plane.ts';
+import { type ControlPlane, type KubeObject as Stored, startControlPlane } from '../cluster/control-plane.ts';
 import { Forwarder } from '../cluster/forwarder.ts';
 import { podpass, until } from '../cluster/podpass.ts';
 import { ourVolumes } from '../cluster/pods.ts';
@@ -203,11 +204,12 @@ export class Scene {
   }
 
   /** Of the token that a Pod of this ServiceAccount gets, or why it gets none. Nothing is stored. */
-  async audienceFor(account: string): Promise<string | undefined> {
+  async audienceFor(account: string, client: Pick<ApiClient, 'request'> = this.cluster): Promise<string | undefined> {
     const pod = podOf({ labels: { 'podpass.dev/inject': 'true' } });
     const asks = { ...pod, spec: { ...pod.spec, serviceAccountName: account } };
+    const path = `/api/v1/namespaces/${NAMESPACE}/pods?dryRun=All`;
     try {
-      const { status, body } = await this.cluster.createPod(NAMESPACE, asks, { dryRun: true });
+      const { status, body } = await client.request<Stored>('POST', path, asks);
       if (status !== 201) return `${status} ${body.message}`;
       return ourVolumes(body)[0]?.projected?.sources[0]?.serviceAccountToken?.audience;
     } catch (error) {

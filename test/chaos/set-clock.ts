@@ -1,6 +1,5 @@
 /** Sets the clock of a process of its own, without root and without the machine's: see shifted-clock.mjs. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdtemp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
@@ -11,8 +10,9 @@ export class Clock {
     this.#folder = folder;
   }
 
-  static async create(): Promise<Clock> {
-    const clock = new Clock(await mkdtemp(join(tmpdir(), 'podpass-clock-')));
+  /** `folder` has a file of it. */
+  static async create(folder: string): Promise<Clock> {
+    const clock = new Clock(await mkdtemp(join(folder, 'clock-')));
     await clock.#write(0);
     return clock;
   }
@@ -35,9 +35,5 @@ export class Clock {
   async set(offsetMs: number, tell: () => void): Promise<void> {
     await this.#write(offsetMs);
     tell();
-  }
-
-  async remove(): Promise<void> {
-    await rm(this.#folder, { recursive: true, force: true });
   }
 }

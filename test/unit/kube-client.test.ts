@@ -266,6 +266,69 @@ describe('get and post', () => {
     expect((await failureOf(client.post('/', {}, { timeoutMs: 5_000 }))).code).toBe('unreachable');
   });
 
+  describe('with idle connections that have died without a word', () => {
+    const settled = () => new Promise((resolve) => setImmediate(resolve));
+
+    /** A client with three idle connections, on which nothing is answered any longer, and what came on new ones. */
+    async function withDeadConnections() {
+      const dead = new Set<Socket>();
+      const alive = new Set<Socket>();
+      let cut = false;
+      const server = await serve((request, response) => {
+        if (!cut) dead.add(request.socket);
+        else if (dead.has(request.socket)) return;
+        else alive.add(request.socket);
+        setTimeout(() => response.end('ok'), 20);
+      });
+      const client = clientOf(server);
+      await Promise.all([1, 2, 3].map(() => client.get('/', { timeoutMs: 5_000 })));
+      await settled();
+      expect(dead.size).toBe(3);
+      cut = true;
+      return { client, alive };
+    }
+
+    it('a GET is answered on a new one after half its time, and the others are not tried', async () => {
+      const { client, alive } = await withDeadConnections();
+      const began = performance.now();
+      expect((await client.get('/', { timeoutMs: 1_000 })).body.toString()).toBe('ok');
+      expect(performance.now() - began).toBeGreaterThan(450);
+      await settled();
+      const then = performance.now();
+      await client.get('/', { timeoutMs: 1_000 });
+      expect(performance.now() - then).toBeLessThan(450);
+      expect(alive.size).toBe(1);
+    });
+
+    it('a stream is opened in the same way', async () => {
+      const { client } = await withDeadConnections();
+      const limits = { signal: new AbortController().signal, connectTimeoutMs: 400, silenceTimeoutMs: 1_000 };
+      expect((await client.stream('/', limits)).status).toBe(200);
+    });
+
+    it('a POST is not sent twice, but the next one is sent on a new one', async () => {
+      const { client, alive } = await withDeadConnections();
+      expect((await failureOf(client.post('/', {}, { timeoutMs: 200 }))).code).toBe('timeout');
+      expect(alive.size).toBe(0);
+      await settled();
+      expect((await client.post('/', {}, { timeoutMs: 2_000 })).status).toBe(200);
+    });
+  });
+
+  it('a slow answer on an idle connection counts, though another was asked for meanwhile', async () => {
+    let requests = 0;
+    const server = await serve((_, response) => {
+      const late = requests++ === 1 ? 700 : 0;
+      if (requests <= 2) setTimeout(() => response.end(`${requests}`), late);
+    });
+    const client = clientOf(server);
+    await client.get('/', { timeoutMs: 1_000 });
+    await new Promise((resolve) => setImmediate(resolve));
+    const { body } = await client.get('/', { timeoutMs: 1_000 });
+    // Of the three requests the last one is never answered.
+    expect(body.toString()).toBe('3');
+  });
+
   it.each([
     ['timeout', 'a server that says nothing', () => undefined, { timeoutMs: 50 }],
     ['timeout', 'a body that never ends', (r: http.ServerResponse) => r.write('secret-body'), { timeoutMs: 50 }],

@@ -17,7 +17,8 @@ export const clock: Fault = {
     'no failure: a certificate is valid from two hours before it is made, and all else goes by the monotonic clock',
   seconds: 10,
   async run({ scene, ms, recovery, note }) {
-    const [ahead, back] = [await Clock.create(), await Clock.create()];
+    const { folder } = scene.cluster;
+    const [ahead, back] = [await Clock.create(folder), await Clock.create(folder)];
     const [a, b] = [scene.half('a'), scene.half('b')];
     const tellA = () => a.signal('SIGUSR2');
     const tellB = () => b.signal('SIGUSR2');
@@ -50,7 +51,6 @@ export const clock: Fault = {
       await recovery();
     } finally {
       await scene.roll(scene.settings());
-      await Promise.all([ahead.remove(), back.remove()]);
     }
     await recovery();
   },

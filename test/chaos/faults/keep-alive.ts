@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { ApiClient } from '../../cluster/api-client.ts';
 import type { Fault } from '../fault.ts';
 
 /** After so long the API server closes an idle connection: `IdleConnTimeout` in apimachinery's net/http.go. */
@@ -14,9 +15,13 @@ export const keepAlive: Fault = {
   fixed: true,
   async run({ scene, ms, recovery, note }) {
     let failed: string[] = [];
+    const { url, caPem, adminToken } = scene.cluster;
     const burst = async () => {
-      const answers = await Promise.all(Array.from({ length: BURST }, () => scene.audienceFor('web')));
+      // On connections of its own: the API server closes ours as well when they have been idle for so long.
+      const client = new ApiClient(url, caPem, adminToken);
+      const answers = await Promise.all(Array.from({ length: BURST }, () => scene.audienceFor('web', client)));
       failed = [...failed, ...answers.flatMap((answer) => (answer === 'vault' ? [] : [String(answer)]))];
+      client.close();
     };
     let bursts = 1;
     await burst();

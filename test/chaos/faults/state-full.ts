@@ -1,6 +1,5 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { request } from 'node:https';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { json } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -21,17 +20,13 @@ export const stateFull: Fault = {
   seconds: 5,
   missing: whyNoTinyDisk,
   async run({ scene, ms, recovery, note }) {
-    const keys = await mkdtemp(join(tmpdir(), 'podpass-keys-'));
+    const keys = await mkdtemp(join(scene.cluster.folder, 'keys-'));
     const disk = await TinyDisk.create();
-    const clock = await Clock.create();
+    const clock = await Clock.create(scene.cluster.folder);
     const addKey = (name: string) => writeFile(join(keys, `${name}.pem`), serviceAccountKeyPair('ec').publicPem);
     const state = join(disk.path, 'state.json');
     const stateText = () => readFile(state, 'utf8').catch(() => '');
-    const ends: (() => Promise<unknown>)[] = [
-      () => rm(keys, { recursive: true, force: true }),
-      () => disk.remove(),
-      () => clock.remove(),
-    ];
+    const ends: (() => Promise<unknown>)[] = [() => disk.remove()];
     try {
       await addKey('first');
       const flags = ['--issuer', 'https://localhost/chaos', '--keys', keys, '--state', state, '--poll-interval', '1s'];
