@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { WITHOUT_TOKENS } from '../cluster/blame.ts';
 import type { Fault } from './fault.ts';
 import type { Scene } from './scene.ts';
 import { type Count, sum } from './tally.ts';
@@ -70,7 +71,7 @@ function blamedOnPodpass(count: Count, { takesApiServerAway }: Fault): Record<st
   return {
     ...count.failedByPodpass,
     ...(takesApiServerAway ? {} : count.failedByOthers),
-    ...(count.withoutTokens > 0 ? { 'created without its tokens': count.withoutTokens } : {}),
+    ...(count.withoutTokens > 0 ? { [WITHOUT_TOKENS]: count.withoutTokens } : {}),
   };
 }
 
