@@ -40,18 +40,13 @@ export class Half {
     this.#services = services;
   }
 
-  /** After `kill`, as the kubelet restarts a container: on the same address. */
+  /** Also after its process has ended, as the kubelet restarts a container: on the same address. */
   async start(): Promise<void> {
     this.#port ||= await freePort();
     const { kubeconfig, args = this.#args, env = {} } = this.#settings;
     const before = this.#podpass;
     this.#podpass = await startWebhook(this.#cluster, ['--port', String(this.#port), ...args], { kubeconfig, env });
     if (before) for (const service of this.#services) service.replace(before, this.podpass);
-  }
-
-  /** Ends the process; what it left behind is told by nobody. */
-  async kill(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
-    await this.podpass.stop(signal);
   }
 
   /** As a rollout does: the next process is ready before the one that is there gets its SIGTERM. */
@@ -89,16 +84,13 @@ export class Half {
     return Date.parse(String(this.podpass.logs().at(-1)?.time));
   }
 
-  logged(text: string): boolean {
-    return this.podpass.logs().some((line) => JSON.stringify(line).includes(text));
-  }
-
   async awaitLog(text: string, timeoutMs: number): Promise<void> {
-    await until(`"${text}" in the log of half ${this.name}`, () => this.logged(text), timeoutMs);
+    const logged = () => this.podpass.logs().some((line) => JSON.stringify(line).includes(text));
+    await until(`"${text}" in the log of half ${this.name}`, logged, timeoutMs);
   }
 
   async stop(): Promise<void> {
-    // A process that is stopped takes no other signal.
+    // One that was stopped by SIGSTOP takes no other signal.
     await this.#podpass?.stop('SIGKILL');
   }
 }

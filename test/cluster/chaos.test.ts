@@ -38,7 +38,7 @@ describeCluster('faults, one after the other, while Pods are created', () => {
     expected: 'creations fail',
     seconds: SECONDS,
     async run({ scene: { halves }, ms }) {
-      await Promise.all(halves.map((half) => half.kill('SIGKILL')));
+      await Promise.all(halves.map((half) => half.podpass.stop('SIGKILL')));
       await new Promise((resolve) => setTimeout(resolve, ms));
       await Promise.all(halves.map((half) => half.start()));
     },

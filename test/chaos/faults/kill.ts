@@ -8,7 +8,7 @@ export const kill: Fault = {
   seconds: 5,
   async run({ scene, ms, recovery }) {
     for (const half of scene.halves) {
-      await half.kill('SIGKILL');
+      await half.podpass.stop('SIGKILL');
       await sleep(ms);
       await half.start();
       await recovery();
