@@ -16,9 +16,12 @@ import { Half, type HalfSettings } from './half.ts';
 import { kinds } from './kinds.ts';
 import { Tally } from './tally.ts';
 
-export const OWN = 'podpass';
+const OWN = 'podpass';
 export const NAMESPACE = 'shop';
+/** Of the CA. */
+export const SECRET_PATH = `/api/v1/namespaces/${OWN}/secrets/podpass-webhook-tls`;
 const ACCOUNT = 'podpass-webhook';
+const merge = { contentType: 'application/merge-patch+json' };
 /** Two of each kind. */
 const CLIENTS = 6;
 
@@ -166,6 +169,11 @@ export class Scene {
     return { kubeconfig: this.#kubeconfig, args: [] };
   }
 
+  /** As somebody does who wants a new CA at once. */
+  async emptySecret(): Promise<void> {
+    await this.cluster.expect('PATCH', SECRET_PATH, { data: null }, merge);
+  }
+
   /** Adds a CA to every caBundle; who keeps them leaves it there. */
   async trust(caPem: string): Promise<void> {
     const path = '/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/podpass';
@@ -194,7 +202,6 @@ export class Scene {
 
   async annotate(account: string, audience: string): Promise<void> {
     const path = `/api/v1/namespaces/${NAMESPACE}/serviceaccounts/${account}`;
-    const merge = { contentType: 'application/merge-patch+json' };
     await this.cluster.expect(
       'PATCH',
       path,

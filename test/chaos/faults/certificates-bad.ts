@@ -1,10 +1,8 @@
 import { X509Certificate } from 'node:crypto';
 import { testCa, until } from '../../cluster/podpass.ts';
 import type { Fault } from '../fault.ts';
-import { OWN, type Scene } from '../scene.ts';
+import { type Scene, SECRET_PATH } from '../scene.ts';
 
-const SECRET = 'podpass-webhook-tls';
-const PATH = `/api/v1/namespaces/${OWN}/secrets/${SECRET}`;
 const merge = { contentType: 'application/merge-patch+json' };
 const encode = (text: string) => Buffer.from(text).toString('base64');
 
@@ -24,12 +22,12 @@ export const certificatesBad: Fault = {
       ['a key of another CA', () => patch(scene, { 'ca.key': encode(spare.key) })],
       ['another CA', () => patch(scene, { 'ca.crt': encode(testCa().pem) })],
       ['garbage', () => patch(scene, { 'ca.crt': 'AAAA', 'ca.key': 'AAAA' })],
-      ['nothing', () => patch(scene, null)],
+      ['nothing', () => scene.emptySecret()],
       [
         'no Secret',
         async () => {
-          await scene.cluster.expect('DELETE', PATH);
-          await scene.applyAgain('Secret', SECRET);
+          await scene.cluster.expect('DELETE', SECRET_PATH);
+          await scene.applyAgain('Secret', 'podpass-webhook-tls');
         },
       ],
     ];
@@ -48,11 +46,11 @@ export const certificatesBad: Fault = {
   },
 };
 
-const patch = (scene: Scene, data: object | null) => scene.cluster.expect('PATCH', PATH, { data }, merge);
+const patch = (scene: Scene, data: object) => scene.cluster.expect('PATCH', SECRET_PATH, { data }, merge);
 
 /** The newest CA in the Secret, where it is one of podpass. */
 async function caOf(scene: Scene): Promise<X509Certificate | undefined> {
-  const { data } = await scene.cluster.expect<{ data?: Record<string, string> }>('GET', PATH);
+  const { data } = await scene.cluster.expect<{ data?: Record<string, string> }>('GET', SECRET_PATH);
   try {
     const certificate = new X509Certificate(Buffer.from(data?.['ca.crt'] ?? '', 'base64'));
     return certificate.subject.startsWith('CN=podpass') ? certificate : undefined;

@@ -12,6 +12,9 @@ export const certificates: Fault = {
   seconds: 65,
   async run({ scene, ms, recovery, note }) {
     await scene.roll(scene.settings(LIFETIMES));
+    // The CA that is there still has the lifetime that it was made with.
+    await scene.emptySecret();
+    await recovery();
     const seen = new Set<string>();
     const authorities = new Set<string>();
     for (const end = performance.now() + ms; performance.now() < end; await sleep(500)) {
@@ -22,7 +25,8 @@ export const certificates: Fault = {
       }
     }
     note(`${seen.size} certificates of ${authorities.size} CAs were served`);
-    if (ms >= 12_000 && seen.size < 4) throw new Error('the certificates did not change');
+    if (seen.size < 2 * Math.floor(ms / 12_000)) throw new Error('the certificates did not change');
+    if (authorities.size < 1 + Math.floor(ms / 40_000)) throw new Error('the CA did not change');
     await scene.roll(scene.settings());
     await recovery();
   },
