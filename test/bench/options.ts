@@ -23,7 +23,7 @@ export const USAGE = `npm run bench -- [flags]
   --starts N          how often the servers are started anew (default 2)
   --rounds N          rounds of each candidate after each start (default 5)
   --round-ms N        how long one is (default 400)
-  --warm-up N         requests of each candidate before the first one (default 4000)
+  --warm-up N         requests of each candidate before the first one (default 12000): V8 compiles until then
   --cluster           also what needs a real API server, which is built once
   --requests N        after which the memory is looked at (default 50000)
   --long              a million of them
@@ -43,7 +43,7 @@ export function readOptions(argv: readonly string[], env: NodeJS.ProcessEnv): Op
       starts: { type: 'string', default: '2' },
       rounds: { type: 'string', default: '5' },
       'round-ms': { type: 'string', default: '400' },
-      'warm-up': { type: 'string', default: '4000' },
+      'warm-up': { type: 'string', default: '12000' },
       cluster: { type: 'boolean', default: false },
       requests: { type: 'string', default: '50000' },
       long: { type: 'boolean', default: false },

@@ -34,7 +34,7 @@ export interface Plan {
 }
 
 /** No longer than this, so that the connections of the others do not end meanwhile. */
-const WARM_UP_MS = 15_000;
+const WARM_UP_MS = 30_000;
 
 /** What was measured in each round, by candidate. */
 export async function interleave(
