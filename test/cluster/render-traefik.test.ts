@@ -1,20 +1,11 @@
 /** Traefik itself runs what `podpass render traefik -o file` prints: who gets in, and what the service is told. */
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { CALLER, CLAIMED, GOOD, REFUSED, REFUSED_AT, rootsIn, TOKENS } from '../http/oauth2-proxy-callers.ts';
 import { oauth2Proxy, type Recorder, recorder } from '../http/oauth2-proxy-double.ts';
 import { requestTo } from '../oauth2-proxy/request.ts';
 import { outputOf, sampleFacts } from '../render-facts.ts';
 import { Traefik } from '../traefik.ts';
 import { clusterBinaries, describeCluster } from './suite.ts';
-
-const CALLER = 'system:serviceaccount:shop:web';
-const GOOD = { Authorization: 'Bearer good' };
-
-/** Headers by which a client may try to be somebody else. */
-const CLAIMED = Object.fromEntries(
-  ['User', 'Email', 'Groups', 'Preferred-Username', 'Access-Token']
-    .flatMap((name) => [`X-Forwarded-${name}`, `X-Auth-Request-${name}`])
-    .map((name) => [name, 'root']),
-);
 
 const start = (authUrl: string, serviceUrl: string, more: { readonly aliasHeadersStrategy?: 'delete' } = {}) =>
   Traefik.start({
@@ -25,8 +16,6 @@ const start = (authUrl: string, serviceUrl: string, more: { readonly aliasHeader
     ...more,
   });
 
-const rootsIn = (headers: object = {}) => Object.entries(headers).filter(([, value]) => value === 'root');
-
 describeCluster('Traefik with what render prints', () => {
   let verifier: Recorder;
   let service: Recorder;
@@ -35,7 +24,7 @@ describeCluster('Traefik with what render prints', () => {
     requestTo(front.port, path, headers, method);
 
   beforeAll(async () => {
-    verifier = await oauth2Proxy({ good: CALLER, other: 'system:serviceaccount:shop:other' });
+    verifier = await oauth2Proxy(TOKENS);
     service = await recorder(() => ({ status: 200, body: 'from the service' }));
     front = await start(verifier.url, service.url, { aliasHeadersStrategy: 'delete' });
   });
@@ -62,21 +51,13 @@ describeCluster('Traefik with what render prints', () => {
     expect(JSON.stringify(headers)).not.toContain('good');
   });
 
-  it.each([
-    ['no token', {}, 401],
-    ['a token that is not good', { Authorization: 'Bearer expired' }, 403],
-    ['the token of another ServiceAccount', { Authorization: 'Bearer other' }, 403],
-    ['another scheme', { Authorization: 'Basic good' }, 403],
-    ['nothing but headers that claim a caller', CLAIMED, 401],
-    ['a cookie', { Cookie: '_oauth2_proxy=good' }, 401],
-  ] as const)('refuses a request with %s', async (_, headers, status) => {
-    const paths = ['/', '/ping', '/ready', '/robots.txt', '/oauth2/auth', '/?allowed_emails=x'];
-    for (const path of paths) {
+  it.each(REFUSED)('refuses a request with %s', async (_, headers, status) => {
+    for (const path of REFUSED_AT) {
       const reply = await ask(path, headers);
       expect([path, reply.status, reply.headers.location]).toEqual([path, status, undefined]);
     }
     expect(service.seen).toEqual([]);
-    expect(verifier.seen.length).toBe(paths.length);
+    expect(verifier.seen.length).toBe(REFUSED_AT.length);
     for (const { url } of verifier.seen) expect(url).toContain(`/oauth2/auth?allowed_emails=${CALLER},`);
   });
 
