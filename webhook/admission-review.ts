@@ -65,12 +65,22 @@ const isObject = (value: unknown): value is Record<string, unknown> =>
 
 /** The request in the bytes of a review. Throws a `bad_request` Fault that says what is wrong, and never quotes the body. */
 export function parseReview(body: Buffer): AdmissionRequest {
+  return requestIn(readReview(body));
+}
+
+/** The text of a review, without what is in its managed fields. Throws a Fault as `parseReview` does. */
+export function readReview(body: Buffer): string {
   if (body.length === 0) throw new Fault('bad_request', 'the body is empty');
   if (!isUtf8(body)) throw new Fault('bad_request', 'the body is not UTF-8');
   checkSize(body);
+  return withoutManagedFields(body);
+}
+
+/** The request in the text of a review. Throws a Fault as `parseReview` does. */
+export function requestIn(text: string): AdmissionRequest {
   let review: unknown;
   try {
-    review = JSON.parse(withoutManagedFields(body));
+    review = JSON.parse(text);
   } catch {
     // The parser's own message quotes the body.
     throw new Fault('bad_request', 'the body is not JSON');

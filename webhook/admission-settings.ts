@@ -5,8 +5,10 @@ import type { Preset } from './presets/preset.ts';
 
 /** What admission goes by: what is configured, and what is found while the webhook runs. */
 export interface FoundSettings {
-  /** The same object until something is found. */
+  /** The same object until something is found: by that it is known which answers still hold. */
   now(): AdmissionSettings;
+  /** What a preset goes by has changed. */
+  tellChanged(): void;
   /** The audiences that the API server accepts itself, as far as they are found. */
   tellReserved(audiences: ReadonlySet<string>): void;
   tellCluster(facts: ClusterFacts): void;
@@ -25,6 +27,9 @@ export function admissionSettings(settings: CommandSettings<'webhook'>, presets:
   let now = make();
   return {
     now: () => now,
+    tellChanged() {
+      now = make();
+    },
     tellReserved(audiences) {
       found = audiences;
       now = make();

@@ -6,7 +6,7 @@ import { isLeftAlone, type Mutation, mutatePod } from './mutate-pod.ts';
 import { asksForProxy, proxyWithoutAccount } from './oauth2-proxy/sidecar.ts';
 import { type Pod, readPod, serviceAccountNameOf } from './pod.ts';
 import { deniedReport, type PodReport, unknownAccountReport, unseenReport } from './pod-report.ts';
-import type { ServiceAccountSource } from './service-accounts.ts';
+import type { ServiceAccount, ServiceAccountSource } from './service-accounts.ts';
 
 export type AdmissionResult = 'injected' | 'unchanged' | 'denied' | 'error';
 
@@ -19,6 +19,8 @@ export interface Admission {
   readonly problems?: readonly Problem[];
   /** What the Pod's owner should know. */
   readonly report?: PodReport;
+  /** Whose annotations it went by; absent where none was looked up or found. */
+  readonly serviceAccount?: ServiceAccount;
 }
 
 export interface AdmissionSettings extends MutationSettings {
@@ -27,7 +29,8 @@ export interface AdmissionSettings extends MutationSettings {
 }
 
 /**
- * Answers one admission request. Users' mistakes are answers (`allowed: false`); throws a Fault where there can be none:
+ * Answers one admission request. The answer follows from the request, the ServiceAccount's annotations and the settings
+ * alone. Users' mistakes are answers (`allowed: false`); throws a Fault where there can be none:
  * `bad_request` for a request without a Pod, `unavailable` where the ServiceAccount could not be read in time.
  */
 export async function admit(
@@ -69,11 +72,18 @@ export async function admit(
     debug === undefined
       ? mutatePod(pod, object, serviceAccount, settings)
       : mutateDebugContainers(debug, object, serviceAccount, settings);
+  return { ...admissionOf(mutation, object, serviceAccount, debug !== undefined), serviceAccount };
+}
+
+function admissionOf(
+  mutation: Mutation,
+  object: string,
+  { namespace, name }: ServiceAccount,
+  isDebug: boolean,
+): Admission {
   const warnings = mutation.warnings.slice(0, MAX_WARNINGS).map(fitWarning);
-  if (mutation.problems.length > 0) {
-    const { report, ...denial } = denied(mutation.problems, warnings);
-    return debug === undefined && report !== undefined ? { ...denial, report } : denial;
-  }
+  // Who debugs a Pod is told by the answer.
+  if (mutation.problems.length > 0) return denied(mutation.problems, warnings, isDebug ? 'by the answer' : 'all ways');
   const report = mutation.unseen === 0 ? {} : { report: unseenReport(object, mutation.unseen, { namespace, name }) };
   if (mutation.patch.length === 0) return { ...unchanged('nothing to add', warnings), ...report };
   const { protects } = mutation;
@@ -93,13 +103,17 @@ export async function admit(
   };
 }
 
-function denied(problems: readonly Problem[], warnings: readonly string[]): Admission {
+function denied(
+  problems: readonly Problem[],
+  warnings: readonly string[],
+  told: 'all ways' | 'by the answer' = 'all ways',
+): Admission {
   return {
     response: { allowed: false, message: describeAll(problems), warnings },
     result: 'denied',
     reason: 'problems',
     problems,
-    report: deniedReport(problems),
+    ...(told === 'all ways' ? { report: deniedReport(problems) } : {}),
   };
 }
 

@@ -1,12 +1,12 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import { Fault, faultBody, printable } from '../src/fault.ts';
 import type { Log } from '../src/log.ts';
-import { type AdmissionRequest, parseReview, writeReview } from './admission-review.ts';
-import type { Admission, AdmissionResult } from './admit.ts';
+import type { AdmissionResult } from './admit.ts';
 import { type BodyReader, createBodyReader, dropRest } from './body.ts';
+import type { Reviewed, Reviewer } from './reviewer.ts';
 
 export interface WebhookAppOptions {
-  readonly admit: (request: AdmissionRequest) => Promise<Admission>;
+  readonly review: Reviewer;
   /** Called once for each admission request, with the time it took. */
   readonly onAdmission: (result: AdmissionResult, seconds: number) => void;
   readonly log: Log;
@@ -27,7 +27,7 @@ export function createWebhookApp(options: WebhookAppOptions): RequestListener {
 async function answer(
   request: IncomingMessage,
   response: ServerResponse,
-  { admit, onAdmission, log }: WebhookAppOptions,
+  { review, onAdmission, log }: WebhookAppOptions,
   bodies: BodyReader,
 ): Promise<void> {
   const started = performance.now();
@@ -35,15 +35,14 @@ async function answer(
   let result: AdmissionResult = 'error';
   try {
     route(request);
-    const review = await bodies.read(request, async (body) => {
-      const admissionRequest = parseReview(body);
-      uid = admissionRequest.uid;
-      const admission = await admit(admissionRequest);
-      result = admission.result;
-      logAdmission(log, admissionRequest, admission);
-      return writeReview(admissionRequest, admission.response);
-    });
-    send(response, 200, review);
+    const reviewed = await bodies.read(request, (body) =>
+      review(body, (known) => {
+        uid = known;
+      }),
+    );
+    result = reviewed.result;
+    logAdmission(log, reviewed);
+    send(response, 200, reviewed.answer);
   } catch (error) {
     const fault = error instanceof Fault ? error : new Fault('internal', 'an internal error', { cause: error });
     const fields = {
@@ -73,8 +72,8 @@ function route({ method, url = '' }: IncomingMessage): void {
 }
 
 /** Of a problem the log has only where it is: its value may be a token that was put into the wrong place. */
-function logAdmission(log: Log, { uid, namespace }: AdmissionRequest, { result, reason, problems }: Admission): void {
-  const fields = { uid, namespace: printable(namespace ?? ''), result, reason };
+function logAdmission(log: Log, { uid, namespace, result, reason, problems }: Reviewed): void {
+  const fields = { uid, namespace, result, reason };
   if (problems === undefined) log.debug(fields, 'admission');
   else
     log.info(

@@ -38,7 +38,8 @@ export interface BodyReader {
 
 /** A body that is held. */
 interface Body {
-  readonly since: number;
+  /** When it was seen to come in several pieces. */
+  since: number;
   chunks: Buffer[];
   length: number;
   kind: 'ordinary' | 'large';
@@ -48,7 +49,7 @@ interface Body {
 
 export function createBodyReader(maxBody: number = MAX_BODY, maxInFlight: number = MAX_IN_FLIGHT): BodyReader {
   const held = { ordinary: 0, large: 0 };
-  /** Those that are still being received, the oldest first. */
+  /** Those of which a piece is still to come, the oldest first. Most bodies come in one piece and are never in it. */
   const receiving = new Set<Body>();
   let largeOnes: Promise<unknown> = Promise.resolve();
 
@@ -69,7 +70,11 @@ export function createBodyReader(maxBody: number = MAX_BODY, maxInFlight: number
     }
   }
 
-  function take(body: Body, chunk: Buffer): void {
+  function take(body: Body, chunk: Buffer, expected: number): void {
+    if (body.chunks.length === 0 && chunk.length !== expected) {
+      body.since = performance.now();
+      receiving.add(body);
+    }
     body.length += chunk.length;
     held[body.kind] += chunk.length;
     body.chunks.push(chunk);
@@ -86,11 +91,15 @@ export function createBodyReader(maxBody: number = MAX_BODY, maxInFlight: number
   return {
     async read(request, use) {
       checkType(request);
-      const body: Body = { since: performance.now(), chunks: [], length: 0, kind: 'ordinary', refuse() {} };
+      const body: Body = { since: 0, chunks: [], length: 0, kind: 'ordinary', refuse() {} };
+      const expected = Number(request.headers['content-length']);
       try {
-        receiving.add(body);
-        await receive(request, body, (chunk) => take(body, chunk)).finally(() => receiving.delete(body));
-        const whole = () => use(Buffer.concat(body.chunks, body.length));
+        await receive(request, body, {
+          take: (chunk) => take(body, chunk, expected),
+          settled: () => receiving.delete(body),
+        });
+        const [first] = body.chunks;
+        const whole = () => use(first?.length === body.length ? first : Buffer.concat(body.chunks, body.length));
         if (body.kind === 'ordinary') return await whole();
         const turn = largeOnes.then(whole);
         largeOnes = turn.catch(() => {});
@@ -102,25 +111,35 @@ export function createBodyReader(maxBody: number = MAX_BODY, maxInFlight: number
   };
 }
 
-/** Hands on the chunks of a request until its end, or until the body is refused. */
-function receive(request: IncomingMessage, body: Body, take: (chunk: Buffer) => void): Promise<void> {
+/** Hands on the chunks of a request until its end, or until the body is refused; then it is settled, once. */
+function receive(
+  request: IncomingMessage,
+  body: Body,
+  { take, settled }: { take: (chunk: Buffer) => void; settled: () => void },
+): Promise<void> {
   return new Promise((resolve, reject) => {
-    const stop = () => {
-      request.off('data', take).off('end', end).off('close', broken).off('error', broken);
-      request.pause();
-    };
-    const end = () => {
-      stop();
-      resolve();
+    let isSettled = false;
+    const settle = () => {
+      isSettled = true;
+      settled();
     };
     body.refuse = (fault) => {
-      stop();
+      if (isSettled) return;
+      settle();
+      request.off('data', take).pause();
       reject(fault);
     };
-    const broken = (cause?: unknown) =>
+    const end = () => {
+      settle();
+      resolve();
+    };
+    const broken = (cause?: unknown) => {
+      // After its end it is closed, too.
+      if (isSettled) return;
       body.refuse(new Fault('bad_request', 'the body ended too early', cause === undefined ? {} : { cause }));
+    };
     if (request.destroyed) return broken();
-    request.on('data', take).once('end', end).once('close', broken).once('error', broken);
+    request.on('data', take).on('end', end).on('close', broken).on('error', broken);
   });
 }
 

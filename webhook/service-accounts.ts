@@ -14,6 +14,8 @@ import { createRecentChanges } from './service-accounts/recent-changes.ts';
 import { createStore } from './service-accounts/store.ts';
 
 export {
+  type ServiceAccount,
+  type ServiceAccountLookup,
   type ServiceAccountSource,
   ServiceAccountUnavailable,
 } from './service-accounts/account.ts';

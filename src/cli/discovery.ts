@@ -1,6 +1,7 @@
 import { createKeyStateStore } from '../../discovery/key-state-store.ts';
 import { startDiscovery } from '../../discovery/server.ts';
 import type { CommandSettings } from '../catalog/commands.ts';
+import { keepRequestsYoung } from '../runtime/heap.ts';
 import { firstSignal, shutDown } from '../runtime/lifecycle.ts';
 import { createLogger } from '../runtime/logger.ts';
 import { createMetrics } from '../runtime/metrics.ts';
@@ -22,6 +23,7 @@ export async function runDiscovery(
   _argument: string | undefined,
   all: readonly Settings[],
 ): Promise<number> {
+  keepRequestsYoung();
   const signal = firstSignal();
   const log = createLogger(settings.logLevel, 'discovery');
   const metrics = createMetrics('discovery');

@@ -6,16 +6,21 @@ import { followFile, readIfThere } from '../runtime/follow-file.ts';
 
 const NOBODY: HasContainerCredentials = () => false;
 
+export interface Identities {
+  readonly has: HasContainerCredentials;
+  /** Calls this, and nothing that was given before, each time when others may be named. */
+  onChange(call: () => void): void;
+  stop(): void;
+}
+
 /**
  * The file of `--aws-container-credentials-config`, kept as new as it is: one that is absent or empty names nobody, and
  * one that cannot be used leaves what was known.
  */
-export async function followIdentities(
-  path: string | undefined,
-  log: Log,
-): Promise<{ readonly has: HasContainerCredentials; stop(): void }> {
-  if (path === undefined) return { has: NOBODY, stop() {} };
+export async function followIdentities(path: string | undefined, log: Log): Promise<Identities> {
+  if (path === undefined) return { has: NOBODY, onChange() {}, stop() {} };
   let known = NOBODY;
+  let changed = () => {};
   const failed = (error: unknown) =>
     log.error({ path, reason: messageOf(error) }, 'container credentials not reloaded; those before stay in use');
   const { stop } = await followFile(path, {
@@ -23,6 +28,7 @@ export async function followIdentities(
       try {
         const { size, has } = parseIdentities(text ?? '');
         known = has;
+        changed();
         log[text === undefined ? 'warn' : 'info']({ path, identities: size }, 'container credentials loaded');
       } catch (error) {
         failed(error);
@@ -30,7 +36,13 @@ export async function followIdentities(
     },
     error: failed,
   });
-  return { has: (namespace, name) => known(namespace, name), stop };
+  return {
+    has: (namespace, name) => known(namespace, name),
+    onChange(call) {
+      changed = call;
+    },
+    stop,
+  };
 }
 
 /** The same file for a command that ends. Throws a Failure where it cannot be used. */

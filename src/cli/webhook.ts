@@ -7,6 +7,7 @@ import { startWebhook } from '../../webhook/server.ts';
 import { createServiceAccountCache, systemClock } from '../../webhook/service-accounts.ts';
 import type { CommandSettings } from '../catalog/commands.ts';
 import { createEventRecorder } from '../runtime/events.ts';
+import { keepRequestsYoung } from '../runtime/heap.ts';
 import { createKubeClient, findNamespace, loadKubeConfig } from '../runtime/kube-client.ts';
 import { firstSignal, shutDown } from '../runtime/lifecycle.ts';
 import { createLogger } from '../runtime/logger.ts';
@@ -18,6 +19,7 @@ import type { Terminal } from './terminal.ts';
 import { followPair, tlsFilesOf } from './tls.ts';
 
 export async function runWebhook(settings: CommandSettings<'webhook'>, terminal: Terminal): Promise<number> {
+  keepRequestsYoung();
   const signal = firstSignal();
   const log = createLogger(settings.logLevel, 'webhook');
   const metrics = createMetrics('webhook');
@@ -56,6 +58,7 @@ export async function runWebhook(settings: CommandSettings<'webhook'>, terminal:
     log,
   });
   const admission = admissionSettings(settings, presets);
+  identities.onChange(admission.tellChanged);
   const webhook = await startWebhook({
     settings: admission.now,
     serviceAccounts,

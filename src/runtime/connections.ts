@@ -5,10 +5,16 @@ import type { Socket } from 'node:net';
 export interface Connections {
   /** A new one, before its TLS handshake. Where it is one too many, the one that has been idle longest is cut. */
   add(socket: Socket): void;
-  /** A request is in the works on this connection (also the TLS one above it) until the returned function is called. */
-  work(socket: Socket): () => void;
+  /** The connection of a socket, which may also be the TLS one above it; undefined when it is gone. */
+  of(socket: Socket): Connection | undefined;
   /** Cuts all of them, also those that are still in their handshake, which `closeAllConnections()` does not know. */
   cut(): void;
+}
+
+/** A connection, idle or with requests in the works. */
+export interface Connection {
+  begin(): void;
+  end(): void;
 }
 
 /**
@@ -24,43 +30,67 @@ export function connectionLimit(): number {
 
 /** Refusing new ones instead would let whoever came first keep the API server out. */
 export function trackConnections(max: number): Connections {
-  // By the other end's address, as a TLS socket does not tell which socket is below it. The oldest comes first.
-  const idle = new Map<string, Socket>();
-  const busy = new Map<string, Socket>();
+  // By the other end's address, as a TLS socket does not tell which socket is below it.
+  const open = new Map<string, Tracked>();
   // The same for each request on a connection.
-  const keys = new WeakMap<Socket, string>();
-  const move = (key: string, from: Map<string, Socket>, to: Map<string, Socket>) => {
-    const socket = from.get(key);
-    if (socket === undefined) return;
-    from.delete(key);
-    to.set(key, socket);
-  };
-  const forget = (key: string, socket: Socket) => {
-    for (const state of [idle, busy]) if (state.get(key) === socket) state.delete(key);
+  const known = new WeakMap<Socket, Tracked>();
+  let changes = 0;
+  const track = (key: string, socket: Socket): Tracked => ({
+    ...{ key, socket, working: 0, since: ++changes },
+    begin() {
+      this.working += 1;
+      if (this.working === 1) this.since = ++changes;
+    },
+    end() {
+      this.working -= 1;
+      if (this.working === 0) this.since = ++changes;
+    },
+  });
+  const forget = (tracked: Tracked) => {
+    if (open.get(tracked.key) === tracked) open.delete(tracked.key);
   };
   return {
     add(socket) {
       // It has gone already.
       if (socket.remotePort === undefined) return void socket.destroy();
-      const key = keyOf(socket);
-      idle.set(key, socket);
-      socket.once('close', () => forget(key, socket));
-      if (idle.size + busy.size <= max) return;
-      const [oldest] = idle.size > 0 ? idle : busy;
-      if (oldest === undefined) return;
-      forget(...oldest);
-      oldest[1].destroy();
+      const tracked = track(keyOf(socket), socket);
+      open.set(tracked.key, tracked);
+      socket.once('close', () => forget(tracked));
+      if (open.size <= max) return;
+      const dispensable = leastMissed(open);
+      if (dispensable === undefined) return;
+      forget(dispensable);
+      dispensable.socket.destroy();
     },
-    work(socket) {
-      const key = keys.get(socket) ?? keyOf(socket);
-      keys.set(socket, key);
-      move(key, idle, busy);
-      return () => move(key, busy, idle);
+    of(socket) {
+      const tracked = known.get(socket) ?? open.get(keyOf(socket));
+      if (tracked !== undefined) known.set(socket, tracked);
+      return tracked;
     },
     cut() {
-      for (const socket of [...idle.values(), ...busy.values()]) socket.destroy();
+      for (const { socket } of open.values()) socket.destroy();
     },
   };
+}
+
+interface Tracked extends Connection {
+  readonly key: string;
+  readonly socket: Socket;
+  /** Requests in the works. */
+  working: number;
+  /** The number of the change, of all connections', by which it became idle or busy. */
+  since: number;
+}
+
+/** The one that has been idle longest, or busy where none is idle. Looked for among all, as that happens seldom. */
+function leastMissed(open: ReadonlyMap<string, Tracked>): Tracked | undefined {
+  let found: Tracked | undefined;
+  for (const each of open.values()) {
+    const isIdle = each.working === 0;
+    const isFoundIdle = found?.working === 0;
+    if (found === undefined || (isIdle === isFoundIdle ? each.since < found.since : isIdle)) found = each;
+  }
+  return found;
 }
 
 function keyOf({ remoteAddress, remotePort }: Socket): string {

@@ -9,6 +9,7 @@ import { createServer as createHttpsServer, type Server as HttpsServer } from 'n
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { Failure, faultBody } from '../fault.ts';
+import { createBag, type InBag } from './bag.ts';
 import { connectionLimit, trackConnections } from './connections.ts';
 import type { TlsPair } from './tls-files.ts';
 
@@ -50,15 +51,16 @@ export async function listen({ handler, address, port, tls }: ListenerOptions): 
   let draining = false;
   let lastRequest = performance.now();
   const connections = trackConnections(connectionLimit());
-  /** With the time at which they were first seen to be written to the end, in milliseconds. */
-  const unanswered = new Map<ServerResponse, number | undefined>();
+  const unanswered = createBag<Unanswered>();
   const onRequest = (request: IncomingMessage, response: ServerResponse) => {
     lastRequest = performance.now();
-    const done = connections.work(request.socket);
-    unanswered.set(response, undefined);
-    response.once('close', () => {
-      unanswered.delete(response);
-      done();
+    const connection = connections.of(request.socket);
+    connection?.begin();
+    const answer: Unanswered = { response, place: -1, writtenAt: undefined };
+    unanswered.add(answer);
+    response.on('close', () => {
+      unanswered.remove(answer);
+      connection?.end();
     });
     if (draining) response.setHeader('Connection', 'close');
     return handler(request, response);
@@ -66,10 +68,10 @@ export async function listen({ handler, address, port, tls }: ListenerOptions): 
   /** One look at all of them: a timer for each answer costs a tenth of a small one. */
   const cutSlowReaders = () => {
     const now = performance.now();
-    for (const [response, since] of unanswered) {
-      if (!response.writableEnded) continue;
-      if (since === undefined) unanswered.set(response, now);
-      else if (now - since >= ANSWER_MS) response.socket?.destroy();
+    for (const answer of unanswered.all()) {
+      if (!answer.response.writableEnded) continue;
+      answer.writtenAt ??= now;
+      if (now - answer.writtenAt >= ANSWER_MS) answer.response.socket?.destroy();
     }
   };
   const timeouts = {
@@ -102,7 +104,7 @@ export async function listen({ handler, address, port, tls }: ListenerOptions): 
     },
     drain() {
       draining = true;
-      for (const response of unanswered.keys()) if (!response.headersSent) response.setHeader('Connection', 'close');
+      for (const { response } of unanswered.all()) if (!response.headersSent) response.setHeader('Connection', 'close');
     },
     get lastRequest() {
       return lastRequest;
@@ -115,6 +117,13 @@ export async function listen({ handler, address, port, tls }: ListenerOptions): 
       clearInterval(looking);
     },
   };
+}
+
+/** An answer that its client has not got to the end. */
+interface Unanswered extends InBag {
+  readonly response: ServerResponse;
+  /** When it was first seen to be written to the end, in milliseconds. */
+  writtenAt: number | undefined;
 }
 
 /** What Node's parser refuses never reaches the handler; it gets the same shape of answer. */

@@ -1,8 +1,8 @@
-/** The whole of an admission without a server, for a quick look at what a change does. */
+/** The whole of an admission that is like no other, without a server, for a quick look at what a change does. */
 
 import { parseReview, writeReview } from '../../webhook/admission-review.ts';
 import { admit } from '../../webhook/admit.ts';
-import { cases } from './admission/cases.ts';
+import { type Case, cases } from './admission/cases.ts';
 import type { Bench } from './bench.ts';
 import type { Ratio, Result } from './result.ts';
 import { spread } from './statistics.ts';
@@ -22,7 +22,9 @@ export async function inProcess(bench: Bench): Promise<Result[]> {
   const { rounds, roundMs, warmUp } = bench.plan;
   const ratios: Ratio[] = [];
   // Presets are another's file; the others show what parsing and patching cost.
-  for (const { name, body, account } of cases.filter((each) => each.name !== 'aws' && bench.wants(PART, each.name))) {
+  const isWanted = ({ name, templates }: Case) =>
+    name !== 'aws' && templates === 'one template' && bench.wants(PART, name);
+  for (const { name, body, account } of cases.filter(isWanted)) {
     const serviceAccount = { namespace: '', name: '', annotations: {}, ...account };
     const source = { get: async () => ({ found: true, source: 'cache', serviceAccount }) as const };
     const own = async () => {

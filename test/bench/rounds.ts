@@ -1,5 +1,6 @@
 /** Candidates take turns in short rounds, so that what disturbs one disturbs all. */
 import type { LoadGenerator } from './load/client.ts';
+import type { Counter } from './load/counter.ts';
 import { cpuTimeOf } from './servers/cpu-time.ts';
 import type { Running } from './servers/podpass-process.ts';
 
@@ -8,6 +9,8 @@ export interface Candidate {
   /** The load generator's name for it. */
   readonly target: string;
   readonly request: Buffer;
+  /** Where requests differ. */
+  readonly counters?: readonly Counter[];
   /** A process of ours, or the number of one that is not; neither: nothing is known of its processor time. */
   readonly server?: Running['process'] | number | undefined;
 }
@@ -42,10 +45,10 @@ export async function interleave(
   candidates: readonly Candidate[],
   { rounds, roundMs, warmUp }: Plan,
 ): Promise<Measured[][]> {
-  for (const { target, request } of candidates) {
+  for (const { target, request, counters } of candidates) {
     const until = performance.now() + WARM_UP_MS;
     let sent = 0;
-    do sent += (await generator.run(target, request, roundMs)).count;
+    do sent += (await generator.run(target, request, roundMs, counters)).count;
     while (sent < warmUp && performance.now() < until);
   }
   const measured: Measured[][] = candidates.map(() => []);
@@ -62,12 +65,12 @@ export async function interleave(
 
 async function round(
   generator: LoadGenerator,
-  { target, request, server }: Candidate,
+  { target, request, counters, server }: Candidate,
   roundMs: number,
 ): Promise<Measured> {
   if (typeof server === 'object') await server.ask('reset');
   const before = await look(server);
-  const { count, ms, cpuMs, p50, p99 } = await generator.run(target, request, roundMs);
+  const { count, ms, cpuMs, p50, p99 } = await generator.run(target, request, roundMs, counters);
   const after = await look(server);
   return {
     perSecond: (count * 1000) / ms,

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { serviceAccountKeyPair } from '../cluster/control-plane.ts';
 import { readAnswer } from './admission/answer.ts';
 import { cases } from './admission/cases.ts';
+import { differences } from './admission/differences.ts';
 import type { Bench } from './bench.ts';
 import { requestBytes } from './load/request.ts';
 import type { Figure, Ratio, Result } from './result.ts';
@@ -107,6 +108,8 @@ async function memory(bench: Bench, flags: readonly string[]): Promise<Result> {
   const one = cases.find(({ name }) => name === 'one token');
   if (one === undefined) throw new Error('there is no case with one token');
   const request = requestBytes('POST', '/mutate', { body: one.body });
+  // What is kept of each must not grow.
+  const counters = differences(request, 'many templates');
   const count = bench.requests;
   const spawning = { ...bench.spawning, nodeFlags: NODE_FLAGS };
   const podpass = await startPodpass('webhook', flags, spawning);
@@ -146,7 +149,7 @@ async function memory(bench: Bench, flags: readonly string[]): Promise<Result> {
     const before = await rss();
     let [sent, tenth, highest] = [0, 0, before];
     while (sent < count) {
-      sent += (await generator.run(target, request, SLICE_MS)).count;
+      sent += (await generator.run(target, request, SLICE_MS, counters)).count;
       const now = await rss();
       highest = Math.max(highest, now);
       if (tenth === 0 && sent >= count / 10) tenth = now;

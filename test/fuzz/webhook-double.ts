@@ -4,6 +4,7 @@ import type { Log } from '../../src/log.ts';
 import type { AdmissionRequest } from '../../webhook/admission-review.ts';
 import { type Admission, type AdmissionSettings, admit } from '../../webhook/admit.ts';
 import { createWebhookApp } from '../../webhook/app.ts';
+import { createReviewer } from '../../webhook/reviewer.ts';
 import { type ServiceAccountSource, ServiceAccountUnavailable } from '../../webhook/service-accounts.ts';
 import { mutationSettings } from '../mutation-settings.ts';
 
@@ -24,17 +25,23 @@ const CLOUDS = {
   'cloud.google.com/service-account-email': 'r@p.iam.gserviceaccount.com',
 };
 
+// The same objects each time, as in the cache, or no answer would be known.
+const NONE = {};
+
 /** Every ServiceAccount is there but `missing`; nobody can tell of `unreachable`. */
 export const accounts: ServiceAccountSource = {
   async get(namespace, name) {
     if (name === 'missing') return { found: false, source: 'live' };
     if (name === 'unreachable') throw new ServiceAccountUnavailable(namespace, name, undefined);
-    const annotations = name === 'cloud' ? CLOUDS : {};
+    const annotations = name === 'cloud' ? CLOUDS : NONE;
     return { found: true, source: 'cache', serviceAccount: { namespace, name, annotations } };
   },
 };
 
 export const admitHere = (request: AdmissionRequest): Promise<Admission> => admit(request, accounts, SETTINGS);
+
+/** One for all bodies, so that an answer that was kept of one meets all others. */
+const review = createReviewer({ serviceAccounts: accounts, settings: () => SETTINGS });
 
 export interface Answer {
   readonly status: number;
@@ -69,7 +76,7 @@ export function answerTo(bytes: Buffer): Promise<Answer> {
     };
     // It is called last, when all is logged.
     const onAdmission = () => resolve({ ...answer, logged });
-    const app = createWebhookApp({ admit: admitHere, onAdmission, log });
+    const app = createWebhookApp({ review, onAdmission, log });
     app(request as unknown as IncomingMessage, response as unknown as ServerResponse);
   });
 }

@@ -9,8 +9,13 @@ import { createBodyReader } from '../../webhook/body.ts';
 let listener: Listener;
 
 beforeAll(async () => {
-  const admit = async () => ({ response: { allowed: true }, result: 'unchanged' as const, reason: '' });
-  const handler = createWebhookApp({ admit, onAdmission() {}, log: silentLog, bodies: createBodyReader(4_000, 6_000) });
+  const review = async () => ({ answer: '{}', uid: '', namespace: '', result: 'unchanged' as const, reason: '' });
+  const handler = createWebhookApp({
+    review,
+    onAdmission() {},
+    log: silentLog,
+    bodies: createBodyReader(4_000, 6_000),
+  });
   listener = await listen({ handler, address: '127.0.0.1', port: 0 });
 });
 

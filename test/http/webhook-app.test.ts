@@ -6,9 +6,9 @@ import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest
 import type { CertifiedKey } from '../../src/certificate.ts';
 import { createMetrics } from '../../src/runtime/metrics.ts';
 import { type Service, startService } from '../../src/runtime/service.ts';
-import { type Admission, admit } from '../../webhook/admit.ts';
 import { createWebhookApp } from '../../webhook/app.ts';
 import { createBodyReader } from '../../webhook/body.ts';
+import { createReviewer } from '../../webhook/reviewer.ts';
 import { startWebhook } from '../../webhook/server.ts';
 import { type ServiceAccountSource, ServiceAccountUnavailable } from '../../webhook/service-accounts.ts';
 import { serverCertificate, testCa } from '../unit/tls-material.ts';
@@ -68,7 +68,10 @@ afterEach(async () => {
 async function restart(maxBody: number, maxInFlight: number): Promise<void> {
   await service.stop(0);
   const handler = createWebhookApp({
-    admit: (each): Promise<Admission> => admit(each, source, { ...SETTINGS, reservedAudiences: reserved }),
+    review: createReviewer({
+      serviceAccounts: { get: (namespace, name) => source.get(namespace, name) },
+      settings: () => ({ ...SETTINGS, reservedAudiences: reserved }),
+    }),
     onAdmission: (result) => metrics.count('podpass_admission_requests_total', { result }),
     log,
     bodies: createBodyReader(maxBody, maxInFlight),

@@ -19,4 +19,9 @@ test('what is found comes on top of what is configured, and nothing is made anew
   settings.tellCluster({ issuer: 'https://issuer.example.com', minor: 34 });
   expect([...settings.now().reservedAudiences]).toEqual(['mine', 'https://issuer.example.com']);
   expect(settings.now().oauth2Proxy).toMatchObject({ issuer: 'https://issuer.example.com', minor: 34 });
+
+  const before = settings.now();
+  settings.tellChanged();
+  expect(settings.now()).not.toBe(before);
+  expect(settings.now()).toEqual(before);
 });

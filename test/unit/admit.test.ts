@@ -339,7 +339,7 @@ describe('with --ephemeral-containers', () => {
 
   test('what is stored counts, not what the request says of the rest of the Pod', async () => {
     const forged = await stored();
-    expect(await admit(debug(pod(), [debugger_], forged), known(), settings)).toEqual({
+    expect(await admit(debug(pod(), [debugger_], forged), known(), settings)).toMatchObject({
       response: { allowed: true, warnings: [] },
       result: 'unchanged',
       reason: 'nothing to add',

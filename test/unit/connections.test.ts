@@ -42,7 +42,11 @@ test('one too many cuts the one that has been idle longest, and a busy one only 
     sockets.push(await accepted);
   };
   const states = () => open.map((is) => (is() ? 'open' : 'cut')).join(' ');
-  const work = (index: number) => connections.work(sockets[index] as Socket);
+  const work = (index: number) => {
+    const connection = connections.of(sockets[index] as Socket);
+    connection?.begin();
+    return () => connection?.end();
+  };
 
   for (let i = 0; i < 3; i++) await add();
   const done = work(0);
@@ -56,6 +60,44 @@ test('one too many cuts the one that has been idle longest, and a busy one only 
   done();
   await add();
   await expect.poll(states).toBe('cut open cut open cut open');
+});
+
+test('a connection with several requests in the works is busy until the last of them has ended', async () => {
+  const connections = trackConnections(2);
+  const { port, next } = await serverWith(connections);
+  const open: (() => boolean)[] = [];
+  const sockets: Socket[] = [];
+  const add = async () => {
+    const accepted = next();
+    open.push((await dial(port)).open);
+    sockets.push(await accepted);
+  };
+  const states = () => open.map((is) => (is() ? 'open' : 'cut')).join(' ');
+  await add();
+  const first = connections.of(sockets[0] as Socket);
+  first?.begin();
+  first?.begin();
+  first?.end();
+  await add();
+  await add();
+  await expect.poll(states).toBe('open cut open');
+  first?.end();
+  connections.of(sockets[2] as Socket)?.begin();
+  await add();
+  await expect.poll(states).toBe('cut cut open open');
+});
+
+test('a connection that is gone is not known', async () => {
+  const connections = trackConnections(2);
+  const { port, next } = await serverWith(connections);
+  const accepted = next();
+  const { client } = await dial(port);
+  const socket = await accepted;
+  socket.resume();
+  const closed = once(socket, 'close');
+  client.destroy();
+  await closed;
+  expect(connections.of(socket)).toBeUndefined();
 });
 
 test('cut ends all of them', async () => {

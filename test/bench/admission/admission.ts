@@ -11,6 +11,7 @@ import { answerWith, type FloorKind, startFloor } from '../servers/floor.ts';
 import { type Running, startPodpass } from '../servers/podpass-process.ts';
 import { readAnswer } from './answer.ts';
 import { type Case, cases } from './cases.ts';
+import { differences } from './differences.ts';
 
 const PART = 'admission';
 const NAMES = {
@@ -55,8 +56,9 @@ async function startScene(bench: Bench) {
   if (peer?.pid !== undefined && spawning.core !== undefined) moveTo(String(spawning.core), peer.pid);
 
   return {
-    async candidates({ name, body, patched }: Case, notes: Set<string>): Promise<Candidate[]> {
+    async candidates({ name, body, templates, patched }: Case, notes: Set<string>): Promise<Candidate[]> {
       const request = requestBytes('POST', '/mutate?timeout=10s', { body });
+      const counters = differences(request, templates);
       const { answer, hasPatch } = readAnswer(await generator.once('podpass', request));
       if (hasPatch !== patched) throw new Error(`${name}: podpass answered ${answer.bytes}`);
       for (const { kind, running } of floors) {
@@ -66,14 +68,23 @@ async function startScene(bench: Bench) {
         if (floor.hasPatch !== patched) throw new Error(`${name}: ${kind} answered ${floor.answer.bytes}`);
       }
       const candidates: Candidate[] = [
-        { name: 'podpass', target: 'podpass', request, server: podpass.process },
-        ...floors.map(({ kind, running }) => ({ name: NAMES[kind], target: kind, request, server: running.process })),
+        { name: 'podpass', target: 'podpass', request, counters, server: podpass.process },
+        ...floors.map(({ kind, running }) => ({
+          name: NAMES[kind],
+          target: kind,
+          request,
+          counters,
+          server: running.process,
+        })),
       ];
       if (peer === undefined) return candidates;
       const asked = requestBytes('POST', `${peer.url.pathname}?timeout=10s`, { host: peer.url.host, body });
       const { hasPatch: patchedByPeer } = readAnswer(await generator.once('peer', asked));
       notes.add(`${PART}, ${name}: the peer's answer has ${patchedByPeer ? 'a' : 'no'} patch`);
-      return [...candidates, { name: 'peer', target: 'peer', request: asked, server: peer.pid }];
+      return [
+        ...candidates,
+        { name: 'peer', target: 'peer', request: asked, counters: differences(asked, templates), server: peer.pid },
+      ];
     },
     async stop(): Promise<void> {
       for (const target of ['podpass', ...FLOORS]) await generator.disconnect(target);

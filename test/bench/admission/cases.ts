@@ -1,6 +1,7 @@
 /** Reviews to be answered, made of one that an API server has sent (review.json), and the ServiceAccounts behind them. */
 import { readFileSync } from 'node:fs';
 import type { Account } from '../../unit/service-accounts/protobuf-writer.ts';
+import type { Templates } from './differences.ts';
 
 interface Pod {
   metadata: { annotations: Record<string, string> };
@@ -15,6 +16,7 @@ export interface Case {
   readonly name: string;
   readonly account: Account;
   readonly body: Buffer;
+  readonly templates: Templates;
   /** Whether the answer has a patch. */
   readonly patched: boolean;
 }
@@ -27,19 +29,20 @@ interface Making {
   readonly ofAccount?: Record<string, string>;
   readonly ofPod?: Record<string, string>;
   readonly change?: (pod: Pod) => void;
+  readonly templates?: Templates;
 }
 
-function make(name: string, { ofAccount = {}, ofPod = {}, change }: Making): Case {
+function make(name: string, { ofAccount = {}, ofPod = {}, change, templates = 'one template' }: Making): Case {
   const review = JSON.parse(recorded) as Review;
   const { namespace, object: pod } = review.request;
-  const account = `app-${name.split(' ')[0]}`;
+  const account = `app-${name.replace(/\W+/g, '-')}`;
   pod.spec.serviceAccountName = account;
   pod.spec.serviceAccount = account;
   Object.assign(pod.metadata.annotations, ofPod);
   change?.(pod);
   const patched = Object.keys({ ...ofAccount, ...ofPod }).length > 0;
   const body = Buffer.from(JSON.stringify(review));
-  return { name, account: { namespace, name: account, annotations: ofAccount }, body, patched };
+  return { name, account: { namespace, name: account, annotations: ofAccount }, body, templates, patched };
 }
 
 const ONE = { 'podpass.dev/audiences': 'https://api.example.com' };
@@ -57,6 +60,8 @@ export const cases: readonly Case[] = [
     },
   }),
   make('nothing', {}),
+  make('one token, many templates', { ofAccount: ONE, templates: 'many templates' }),
+  make('nothing, many templates', { templates: 'many templates' }),
   make('aws', { ofAccount: { 'eks.amazonaws.com/role-arn': 'arn:aws:iam::111122223333:role/web' } }),
   make('big, one token', { ofAccount: ONE, change: grow }),
 ];

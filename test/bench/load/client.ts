@@ -1,6 +1,7 @@
 /** The load generator, from the side of the bench. */
 import { fileURLToPath } from 'node:url';
 import { AskedProcess, type Spawning } from '../servers/asked-process.ts';
+import type { Counter } from './counter.ts';
 import type { Questions, Round } from './protocol.ts';
 
 const program = fileURLToPath(new URL('generator.ts', import.meta.url));
@@ -31,8 +32,9 @@ export class LoadGenerator {
     return { status, body: Buffer.from(body, 'base64') };
   }
 
-  run(target: string, request: Buffer, ms: number): Promise<Round> {
-    return this.#ask('run', { target, request: request.toString('base64'), ms });
+  /** The counters are places in the request; without any all are the same. */
+  run(target: string, request: Buffer, ms: number, counters: readonly Counter[] = []): Promise<Round> {
+    return this.#ask('run', { target, request: request.toString('base64'), counters, ms });
   }
 
   async turns(turns: readonly { target: string; request: Buffer }[], count: number): Promise<number[][]> {

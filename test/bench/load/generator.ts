@@ -1,5 +1,6 @@
 /** The load generator: sends ready bytes and reads as little of the answers as it can, so that it is never what waits. */
 import { Connection, checkStatus } from './connection.ts';
+import { counted } from './counter.ts';
 import type { Questions, Round } from './protocol.ts';
 import { bodyOf, statusOf } from './response.ts';
 
@@ -8,6 +9,8 @@ interface Target {
   readonly connections: Connection[];
 }
 
+let number = 0;
+const next = () => ++number;
 const targets = new Map<string, Target>();
 
 const answers: { [Ask in keyof Questions]: (ask: Questions[Ask]['ask']) => Promise<Questions[Ask]['answer']> } = {
@@ -25,8 +28,9 @@ const answers: { [Ask in keyof Questions]: (ask: Questions[Ask]['ask']) => Promi
     const response = await (await first(target)).ask(Buffer.from(request, 'base64'));
     return { status: statusOf(response), body: bodyOf(response).toString('base64') };
   },
-  async run({ target, request, ms }) {
-    return round(await connectionsTo(target), Buffer.from(request, 'base64'), ms);
+  async run({ target, request, counters, ms }) {
+    const bytes = Buffer.from(request, 'base64');
+    return round(await connectionsTo(target), () => counted(bytes, counters, next), ms);
   },
   async turns({ turns, count }) {
     const requests = turns.map(({ request }) => Buffer.from(request, 'base64'));
@@ -58,7 +62,7 @@ async function first(target: string): Promise<Connection> {
   return found;
 }
 
-async function round(connections: readonly Connection[], request: Buffer, ms: number): Promise<Round> {
+async function round(connections: readonly Connection[], requestOf: () => () => Buffer, ms: number): Promise<Round> {
   const times: number[] = [];
   const cpu = process.cpuUsage();
   const began = performance.now();
@@ -68,10 +72,11 @@ async function round(connections: readonly Connection[], request: Buffer, ms: nu
       (connection) =>
         new Promise<void>((fulfil, reject) => {
           let sent = began;
-          const next = () => {
+          const request = requestOf();
+          const send = () => {
             sent = performance.now();
             if (sent >= until) return fulfil();
-            connection.send(request, answered, reject);
+            connection.send(request(), answered, reject);
           };
           const answered = (response: Buffer) => {
             times.push(performance.now() - sent);
@@ -80,9 +85,9 @@ async function round(connections: readonly Connection[], request: Buffer, ms: nu
             } catch (error) {
               return reject(error);
             }
-            next();
+            send();
           };
-          next();
+          send();
         }),
     ),
   );

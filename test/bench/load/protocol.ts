@@ -1,3 +1,5 @@
+import type { Counter } from './counter.ts';
+
 /** What is asked of the load generator, a process of its own, and what it answers. Bytes are base64. */
 export interface Questions {
   /** Opens connections to a server of this machine, that stay open. */
@@ -6,7 +8,7 @@ export interface Questions {
   /** One request, with its whole answer. */
   once: { ask: { target: string; request: string }; answer: { status: number; body: string } };
   /** As many as it can in this time, one after the other on each connection. */
-  run: { ask: { target: string; request: string; ms: number }; answer: Round };
+  run: { ask: { target: string; request: string; counters: readonly Counter[]; ms: number }; answer: Round };
   /** So many requests, one at a time, the targets taking turns; the milliseconds of each by target. */
   turns: { ask: { turns: readonly { target: string; request: string }[]; count: number }; answer: { ms: number[][] } };
 }

@@ -5,7 +5,9 @@ import { serviceAccountKeyPair } from '../../cluster/control-plane.ts';
 import type { Account } from '../../unit/service-accounts/protobuf-writer.ts';
 import { ANNOTATED_EACH, placeOf } from '../accounts/load.ts';
 import { cases } from '../admission/cases.ts';
+import { differences } from '../admission/differences.ts';
 import type { Bench } from '../bench.ts';
+import type { Counter } from '../load/counter.ts';
 import { requestBytes } from '../load/request.ts';
 import { ApiDouble } from '../servers/api-double.ts';
 import { type Running, startPodpass } from '../servers/podpass-process.ts';
@@ -33,7 +35,10 @@ async function admission(bench: Bench, { ms }: Extent): Promise<CpuProfile> {
   const double = await ApiDouble.start(cases.map(({ account }) => account));
   const podpass = await startPodpass('webhook', await webhookFlags(bench, double), bench.spawning);
   const usual = cases.filter(({ name }) => !name.startsWith('big'));
-  const requests = usual.map(({ body }) => requestBytes('POST', '/mutate?timeout=10s', { body }));
+  const requests = usual.map(({ body, templates }) => {
+    const request = requestBytes('POST', '/mutate?timeout=10s', { body });
+    return { request, counters: differences(request, templates) };
+  });
   const profile = await loaded(bench, podpass, requests, ms);
   double.stop();
   return profile;
@@ -51,7 +56,7 @@ async function discovery(bench: Bench, { ms }: Extent): Promise<CpuProfile> {
   return loaded(
     bench,
     podpass,
-    paths.map((path) => requestBytes('GET', path)),
+    paths.map((path) => ({ request: requestBytes('GET', path), counters: [] })),
     ms,
   );
 }
@@ -83,13 +88,14 @@ async function webhookFlags({ folder, tls }: Bench, double: ApiDouble): Promise<
 async function loaded(
   { generator, tls, plan }: Bench,
   podpass: Running,
-  requests: readonly Buffer[],
+  requests: readonly { readonly request: Buffer; readonly counters: readonly Counter[] }[],
   ms: number,
 ): Promise<CpuProfile> {
   await generator.connect('podpass', podpass.port, tls.ca);
   const turn = async () => {
     let sent = 0;
-    for (const each of requests) sent += (await generator.run('podpass', each, SLICE_MS)).count;
+    for (const { request, counters } of requests)
+      sent += (await generator.run('podpass', request, SLICE_MS, counters)).count;
     return sent;
   };
   for (let sent = 0; sent < plan.warmUp; ) sent += await turn();
