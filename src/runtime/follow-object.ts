@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf } from '../fault.ts';
 import { lines } from '../lines.ts';
 import type { Log } from '../log.ts';
+import { watchLife } from '../watch-life.ts';
 import type { KubeClient } from './kube-client.ts';
 
 export interface Follower {
@@ -24,10 +25,6 @@ export interface FollowOptions {
 }
 
 const TIMEOUT_MS = 5_000;
-// A watch that fell silent without an end, or one that is not allowed, costs no more than this: each ends by itself, and
-// the object is read again.
-const [WATCH_MIN_S, WATCH_SPREAD_S] = [20, 10];
-const SILENCE_MS = 40_000;
 const [FIRST_RETRY_MS, LAST_RETRY_MS] = [100, 2_000];
 // An object is at most 1.5 MiB in etcd, and JSON may write a byte of it as six.
 const MAX_BYTES = 16 * 1024 * 1024;
@@ -79,9 +76,9 @@ export function followObject({ client, collection, name, seen, log, random }: Fo
   }
 
   async function watch(version: string): Promise<void> {
-    const timeoutSeconds = WATCH_MIN_S + Math.floor(random() * WATCH_SPREAD_S);
+    const { timeoutSeconds, ...life } = watchLife(random);
     const query = `watch=true&${selector}&timeoutSeconds=${timeoutSeconds}&resourceVersion=${encodeURIComponent(version)}`;
-    const limits = { signal, connectTimeoutMs: TIMEOUT_MS, silenceTimeoutMs: SILENCE_MS };
+    const limits = { signal, connectTimeoutMs: TIMEOUT_MS, ...life };
     const { body } = await client.stream(`${collection}?${query}`, limits);
     for await (const line of lines(body, MAX_BYTES, () => new Error('an event of the watch was too large'))) {
       const { type, object } = parse<WatchEvent>(line);

@@ -4,12 +4,14 @@ import https from 'node:https';
 import { delimiter, join } from 'node:path';
 import { type Context, KubeConfig } from '@kubernetes/client-node';
 import { Failure, messageOf } from '../fault.ts';
+import { createOpenStreams } from './open-streams.ts';
 
 // Where the kubelet mounts a Pod's own credential:
 // https://kubernetes.io/docs/tasks/run-application/access-api-from-pod/#directly-accessing-the-rest-api
 const SERVICE_ACCOUNT_FOLDER = '/var/run/secrets/kubernetes.io/serviceaccount';
-// A dead peer is noticed after 15 s without traffic and Linux's probes, not only by the silence limit of a stream.
-const TCP_KEEP_ALIVE_MS = 15_000;
+// Where packets are lost, a dead peer is noticed after 10 s without traffic and then ten probes, one a second: libuv sets
+// these two (src/unix/tcp.c), Node only the first.
+const TCP_KEEP_ALIVE_MS = 10_000;
 // A Secret or ConfigMap is at most 1 MiB, etcd takes 1.5 MiB, and JSON may write a byte of that as six.
 const MAX_BYTES = 16 * 1024 * 1024;
 const CREDENTIAL_TIMEOUT_MS = 10_000;
@@ -129,6 +131,16 @@ export interface KubeRequestOptions {
   readonly accept?: string;
 }
 
+export interface KubeStreamOptions {
+  readonly signal: AbortSignal;
+  /** For all before the first bytes. */
+  readonly connectTimeoutMs: number;
+  /** The server ends it after this time, as `timeoutSeconds` of a watch asks for. */
+  readonly lifetimeMs: number;
+  /** Where it has not, and nothing comes for so long, the connection is dead. */
+  readonly graceMs: number;
+}
+
 export interface KubeClient {
   /** The API server's URL. */
   readonly server: string;
@@ -138,10 +150,13 @@ export interface KubeClient {
   put(path: string, json: unknown, options: KubeRequestOptions): Promise<KubeResponse>;
   /** Sends a JSON Patch: RFC 6902. */
   patch(path: string, operations: readonly object[], options: KubeRequestOptions): Promise<KubeResponse>;
-  /** An answer without an end, for watches. Rejects on any status but 200; ends with a KubeError when it falls silent. */
+  /**
+   * An answer that comes bit by bit, for watches. Rejects on any status but 200; ends with a KubeError where its
+   * connection seems to be dead.
+   */
   stream(
     path: string,
-    options: { readonly signal: AbortSignal; readonly connectTimeoutMs: number; readonly silenceTimeoutMs: number },
+    options: KubeStreamOptions,
   ): Promise<{ readonly status: number; readonly body: AsyncIterable<Buffer> }>;
   /** The `aud` of our own bearer token where it is a JWT, else nothing. The token is not verified. */
   credentialAudiences(): Promise<readonly string[]>;
@@ -159,8 +174,15 @@ interface Outgoing {
   readonly onReused?: () => void;
 }
 
-/** An API client on a KubeConfig's server and credentials. The library authenticates, the HTTP is ours. */
-export function createKubeClient(kubeConfig: KubeConfig, options: { readonly context?: string } = {}): KubeClient {
+/**
+ * An API client on a KubeConfig's server and credentials. The library authenticates, the HTTP is ours. `now` gives
+ * milliseconds that no one can set back.
+ */
+export function createKubeClient(
+  kubeConfig: KubeConfig,
+  options: { readonly context?: string; readonly now?: () => number } = {},
+): KubeClient {
+  const { now = () => performance.now() } = options;
   const config = inContext(kubeConfig, options.context);
   const cluster = config.getCurrentCluster();
   if (cluster === null) throw new Failure(`the kubeconfig has no cluster for its context ${config.currentContext}`);
@@ -173,6 +195,7 @@ export function createKubeClient(kubeConfig: KubeConfig, options: { readonly con
   const transport = secure ? https : http;
   // One pool for ever: Node files its connections by certificate, key and CA too, so rotated ones open new connections.
   const agent = new transport.Agent({ keepAlive: true, keepAliveMsecs: TCP_KEEP_ALIVE_MS });
+  const streams = createOpenStreams(now);
 
   /** The library's TLS options and headers of this moment: files are read again and plugins run when it is time. */
   async function authenticate(
@@ -242,6 +265,7 @@ export function createKubeClient(kubeConfig: KubeConfig, options: { readonly con
   /**
    * Like `send`, for a GET. A connection that was idle may be dead without a word, as after a failover of what is between
    * us and the API server. Where one says nothing for `doubtMs`, a new one is tried beside it; the first answer counts.
+   * Where that is the one on the new connection, streams are doubted that have been silent as long as the old one.
    */
   async function sendInDoubt(outgoing: Outgoing, signal: AbortSignal, doubtMs: number): Promise<IncomingMessage> {
     const [first, second] = [new AbortController(), new AbortController()];
@@ -249,6 +273,7 @@ export function createKubeClient(kubeConfig: KubeConfig, options: { readonly con
     if (signal.aborted) stop();
     signal.addEventListener('abort', stop, { once: true });
     let doubt: NodeJS.Timeout | undefined;
+    let sentAt = 0;
     let beside: Promise<IncomingMessage> | undefined;
     const attempt = async (own: AbortController, other: AbortController, asked: Outgoing) => {
       const response = await send(asked, own.signal);
@@ -261,10 +286,15 @@ export function createKubeClient(kubeConfig: KubeConfig, options: { readonly con
     const tryBeside = () => {
       giveUpIdle();
       beside = attempt(second, first, outgoing);
+      beside.then(
+        () => streams.doubt(sentAt),
+        () => undefined,
+      );
       return beside;
     };
     return new Promise((resolve, reject) => {
       const onReused = () => {
+        sentAt ||= now();
         doubt ??= setTimeout(() => tryBeside().then(resolve, () => undefined), doubtMs);
       };
       attempt(first, second, { ...outgoing, onReused }).then(resolve, (error: unknown) => {
@@ -273,6 +303,30 @@ export function createKubeClient(kubeConfig: KubeConfig, options: { readonly con
         else beside.then(resolve, () => reject(error));
       });
     });
+  }
+
+  const timeLeft = ({ dueAt, graceMs }: Life) => Math.max(0, dueAt - now()) + graceMs;
+
+  async function* chunksOf(response: IncomingMessage, outgoing: Outgoing, limit: Limit, life: Life) {
+    const why = `${named(outgoing)}: given up, as another connection has died without a word`;
+    const stream = streams.add(() => limit.giveUp(new KubeError('unreachable', why)));
+    try {
+      for await (const chunk of response as AsyncIterable<Buffer>) {
+        limit.expect(timeLeft(life));
+        stream.heard();
+        yield chunk;
+      }
+    } catch (error) {
+      if (isTimeout(limit.signal.reason)) {
+        giveUpIdle();
+        streams.doubt(life.dueAt);
+      }
+      throw asKubeError(error, outgoing, limit.signal);
+    } finally {
+      limit.clear();
+      stream.remove();
+      response.destroy();
+    }
   }
 
   async function exchange(outgoing: Outgoing, options: KubeRequestOptions): Promise<KubeResponse> {
@@ -311,7 +365,7 @@ export function createKubeClient(kubeConfig: KubeConfig, options: { readonly con
       return exchange({ method: 'PATCH', path, body: JSON.stringify(operations), contentType }, options);
     },
 
-    async stream(path, { signal, connectTimeoutMs, silenceTimeoutMs }) {
+    async stream(path, { signal, connectTimeoutMs, lifetimeMs, graceMs }) {
       const outgoing: Outgoing = { method: 'GET', path };
       const limit = limitFor(outgoing, signal);
       limit.expect(connectTimeoutMs);
@@ -324,8 +378,9 @@ export function createKubeClient(kubeConfig: KubeConfig, options: { readonly con
           response.destroy();
           throw new KubeError('status', `${named(outgoing)}: HTTP ${status}`, status);
         }
-        limit.expect(silenceTimeoutMs);
-        return { status, body: chunksOf(response, outgoing, limit, silenceTimeoutMs) };
+        const life = { dueAt: now() + lifetimeMs, graceMs };
+        limit.expect(timeLeft(life));
+        return { status, body: chunksOf(response, outgoing, limit, life) };
       } catch (error) {
         limit.clear();
         throw asKubeError(error, outgoing, limit.signal);
@@ -355,24 +410,19 @@ function inContext(kubeConfig: KubeConfig, context = kubeConfig.currentContext):
   return config;
 }
 
-async function* chunksOf(response: IncomingMessage, outgoing: Outgoing, limit: Limit, silenceTimeoutMs: number) {
-  try {
-    for await (const chunk of response as AsyncIterable<Buffer>) {
-      limit.expect(silenceTimeoutMs);
-      yield chunk;
-    }
-  } catch (error) {
-    throw asKubeError(error, outgoing, limit.signal);
-  } finally {
-    limit.clear();
-    response.destroy();
-  }
+/** Of a stream. */
+interface Life {
+  /** When the server ends it; a time of the clock. */
+  readonly dueAt: number;
+  readonly graceMs: number;
 }
 
 interface Limit {
   readonly signal: AbortSignal;
   /** Something must happen within this time; counts from now and replaces what was expected before. */
   expect(ms: number): void;
+  /** Gives up now. */
+  giveUp(reason: KubeError): void;
   clear(): void;
 }
 
@@ -388,10 +438,11 @@ function limitFor(outgoing: Outgoing, signal: AbortSignal | undefined): Limit {
     expect(ms) {
       clearTimeout(timer);
       timer = setTimeout(
-        () => controller.abort(new KubeError('timeout', `${named(outgoing)}: nothing within ${ms} ms`)),
+        () => controller.abort(new KubeError('timeout', `${named(outgoing)}: nothing within ${Math.round(ms)} ms`)),
         ms,
       );
     },
+    giveUp: (reason) => controller.abort(reason),
     clear() {
       clearTimeout(timer);
       signal?.removeEventListener('abort', stop);

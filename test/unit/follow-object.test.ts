@@ -1,7 +1,7 @@
 import { afterEach, expect, test, vi } from 'vitest';
 import { silentLog } from '../../src/log.ts';
 import { type Follower, followObject } from '../../src/runtime/follow-object.ts';
-import { KubeError, type KubeResponse } from '../../src/runtime/kube-client.ts';
+import { KubeError, type KubeResponse, type KubeStreamOptions } from '../../src/runtime/kube-client.ts';
 
 /** A collection with one object at most, of which a test says how it is watched. */
 class FakeServer {
@@ -9,6 +9,7 @@ class FakeServer {
   lists = 0;
   events: Buffer[] | 'forbidden' | 'silent' = 'silent';
   readonly paths: string[] = [];
+  readonly limits: object[] = [];
 
   put(version: number): void {
     this.object = { metadata: { name: 'tls', resourceVersion: String(version) } };
@@ -25,8 +26,9 @@ class FakeServer {
     return answer(200, { metadata: { resourceVersion: '1' }, items });
   };
 
-  stream = async (path: string, { signal }: { signal: AbortSignal }) => {
+  stream = async (path: string, { signal, ...limits }: KubeStreamOptions) => {
     this.paths.push(path);
+    this.limits.push(limits);
     const { events } = this;
     if (events === 'forbidden') throw new KubeError('status', 'HTTP 403', 403);
     async function* body() {
@@ -65,6 +67,9 @@ test('asks for the one object only, so that rights to its name are enough', asyn
   await vi.waitFor(() => expect(server.paths).toHaveLength(2));
   expect(seen).toEqual([undefined]);
   for (const path of server.paths) expect(path).toContain('fieldSelector=metadata.name%3Dtls');
+  // One that the server does not end by itself is given up soon.
+  expect(server.paths[1]).toContain('&timeoutSeconds=25&');
+  expect(server.limits).toEqual([{ connectTimeoutMs: 5_000, lifetimeMs: 25_000, graceMs: 5_000 }]);
 });
 
 test('hands over what the watch tells, however it is cut, but nothing older than a read', async () => {

@@ -93,14 +93,15 @@ function kubeconfig(server: string, user: object = { token: 'secret-token' }, cl
   );
 }
 
-function clientFor(file: string, context?: string): KubeClient {
+function clientFor(file: string, context?: string, now?: () => number): KubeClient {
   const config = loadKubeConfig({ kubeconfig: file, env: {} });
-  const client = createKubeClient(config, context === undefined ? {} : { context });
+  const client = createKubeClient(config, { ...(context === undefined ? {} : { context }), ...(now && { now }) });
   cleanups.push(() => client.close());
   return client;
 }
 
-const clientOf = (server: string, user?: object, cluster?: object) => clientFor(kubeconfig(server, user, cluster));
+const clientOf = (server: string, user?: object, cluster?: object, now?: () => number) =>
+  clientFor(kubeconfig(server, user, cluster), undefined, now);
 
 async function failureOf(promise: Promise<unknown>): Promise<KubeError> {
   const error = await promise.then(
@@ -302,8 +303,46 @@ describe('get and post', () => {
 
     it('a stream is opened in the same way', async () => {
       const { client } = await withDeadConnections();
-      const limits = { signal: new AbortController().signal, connectTimeoutMs: 400, silenceTimeoutMs: 1_000 };
+      const limits = { signal: new AbortController().signal, connectTimeoutMs: 400, lifetimeMs: 1_000, graceMs: 0 };
       expect((await client.stream('/', limits)).status).toBe(200);
+    });
+
+    it('an open stream is given up when the GET was answered on a new one, unless it has just said something', async () => {
+      const streams: http.ServerResponse[] = [];
+      const dead = new Set<Socket>();
+      let cut = false;
+      const server = await serve((request, response) => {
+        if (request.url === '/watch') return void (streams.push(response) && response.write('a'));
+        if (!cut) dead.add(request.socket);
+        if (!cut || !dead.has(request.socket)) response.end('ok');
+      });
+      let ahead = 0;
+      const client = clientOf(server, undefined, undefined, () => performance.now() + ahead);
+      const limits = { connectTimeoutMs: 5_000, lifetimeMs: 60_000, graceMs: 5_000 };
+      const end = new AbortController();
+      const open = async () => {
+        const { body } = await client.stream('/watch', { ...limits, signal: end.signal });
+        const chunks = body[Symbol.asyncIterator]();
+        await chunks.next();
+        return { more: chunks.next() };
+      };
+      const quiet = await open();
+      const talking = await open();
+      await client.get('/', { timeoutMs: 5_000 });
+      await settled();
+      // What a stream has said within five seconds is trusted.
+      ahead = 6_000;
+      cut = true;
+      streams[1]?.write('b');
+      expect((await talking.more).value?.toString()).toBe('b');
+      const failed = failureOf(quiet.more);
+      expect((await client.get('/', { timeoutMs: 200 })).body.toString()).toBe('ok');
+      expect(await failed).toMatchObject({
+        code: 'unreachable',
+        message: expect.stringContaining('GET /watch: given up'),
+      });
+      await vi.waitFor(() => expect(streams.map(({ destroyed }) => destroyed)).toEqual([true, false]));
+      end.abort();
     });
 
     it('a POST is not sent twice, but the next one is sent on a new one', async () => {
@@ -455,7 +494,8 @@ describe('stream', () => {
   const limits = (over: object = {}) => ({
     signal: new AbortController().signal,
     connectTimeoutMs: 5_000,
-    silenceTimeoutMs: 5_000,
+    lifetimeMs: 5_000,
+    graceMs: 0,
     ...over,
   });
   const read = async (body: AsyncIterable<Buffer>, into: string[] = []) => {
@@ -479,7 +519,7 @@ describe('stream', () => {
   });
 
   it.each([
-    ['timeout', 'falls silent', { silenceTimeoutMs: 60 }, () => undefined],
+    ['timeout', 'is not ended in time and silent', { lifetimeMs: 40, graceMs: 20 }, () => undefined],
     ['unreachable', 'is cut', {}, (r: http.ServerResponse) => r.destroy()],
     ['aborted', 'is no longer wanted', { abortAfterMs: 1_000 }, () => undefined],
   ] as const)('%s: a stream that %s', async (code, _, over, then) => {
@@ -490,7 +530,7 @@ describe('stream', () => {
     expect(got).toEqual(['a']);
   });
 
-  it('does not count the silence before a chunk together with that after it', async () => {
+  it('goes on after its time while something comes', async () => {
     const server = await serve((_, response) => {
       let left = 6;
       const timer = setInterval(() => {
@@ -501,7 +541,7 @@ describe('stream', () => {
       }, 40);
     });
     // The first bytes are part of connecting.
-    const { body } = await clientOf(server).stream('/watch', limits({ silenceTimeoutMs: 150 }));
+    const { body } = await clientOf(server).stream('/watch', limits({ lifetimeMs: 0, graceMs: 150 }));
     expect((await read(body)).length).toBe(6);
   });
 

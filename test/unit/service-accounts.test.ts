@@ -6,7 +6,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { KubeConfig } from '@kubernetes/client-node';
 import forge from 'node-forge';
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { createKubeClient } from '../../src/runtime/kube-client.ts';
+import { silentLog } from '../../src/log.ts';
+import { createKubeClient, type KubeClient, KubeError } from '../../src/runtime/kube-client.ts';
 import {
   createServiceAccountCache,
   type ServiceAccountCache,
@@ -246,7 +247,7 @@ describe('the feed', () => {
     expect(Object.fromEntries(api.asked.watch[0]?.searchParams ?? [])).toEqual({
       watch: 'true',
       allowWatchBookmarks: 'true',
-      timeoutSeconds: '450',
+      timeoutSeconds: '25',
       resourceVersion: '2201',
     });
     expect(await cache.get('default', 'sa-100')).toEqual({
@@ -443,53 +444,81 @@ describe('the feed', () => {
     expect(slept).toEqual([75, 150, 300, 600, 1_200, 75]);
   });
 
-  it('lists again when a watch never says a word within the silence limit', async () => {
-    create();
-    // The limit is minutes long; what counts here is what the client reports when it has passed.
-    const paths: string[] = [];
-    const silent = createServiceAccountCache({
-      client: {
+  describe('where watches say nothing', () => {
+    /** What happens on each watch, the first one first; after them a bookmark. */
+    type Watch = 'ended' | 'overdue' | 'given up' | 'bookmark';
+    let close: (() => Promise<void>) | undefined;
+    afterEach(() => close?.());
+
+    /** What was asked, with an API server at such a version. Watches take 25 s of the given clock. */
+    async function asked(watches: Watch[], requests: number, newest = 7): Promise<string[]> {
+      create();
+      const paths: string[] = [];
+      let now = 0;
+      let bookmarks = 7;
+      const unused = () => Promise.reject(new Error('unused'));
+      const client: KubeClient = {
         server: 'https://fake',
         get: async (path) => {
           paths.push(path);
-          return { status: 200, headers: {}, body: Buffer.from('{"metadata":{"resourceVersion":"7"}}') };
+          const version = path.endsWith('limit=1') ? newest : 7;
+          return { status: 200, headers: {}, body: Buffer.from(`{"metadata":{"resourceVersion":"${version}"}}`) };
         },
-        post: () => Promise.reject(new Error('unused')),
-        put: () => Promise.reject(new Error('unused')),
-        patch: () => Promise.reject(new Error('unused')),
-        stream: async (path, { silenceTimeoutMs }) => {
+        ...{ post: unused, put: unused, patch: unused },
+        stream: async (path) => {
           paths.push(path);
-          const speaks = paths.length === 2;
+          const what = watches.shift() ?? 'bookmark';
           async function* body() {
-            if (speaks) yield Buffer.from('{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"8"}}}\n');
             await delay(1);
-            throw Object.assign(new Error(`nothing within ${silenceTimeoutMs} ms`), {
-              name: 'KubeError',
-              code: 'timeout',
-            });
+            now += 25_000;
+            const version = what === 'bookmark' ? ++bookmarks : undefined;
+            if (version)
+              yield Buffer.from(`{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"${version}"}}}\n`);
+            if (what === 'overdue') throw new KubeError('timeout', 'nothing within 30000 ms');
+            if (what === 'given up') throw new KubeError('unreachable', 'given up');
           }
           return { status: 200, body: body() };
         },
         credentialAudiences: async () => [],
         close: () => undefined,
-      },
-      annotationPrefixes: [],
-      lookupTimeoutMs: 1_000,
-      clock: { now: () => 0, sleep: () => delay(1) },
-      log: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
-      metrics: { lookups: () => {}, size: () => {}, connected: () => {} },
+      };
+      const silent = createServiceAccountCache({
+        client,
+        annotationPrefixes: [],
+        lookupTimeoutMs: 1_000,
+        clock: { now: () => now, sleep: () => delay(1) },
+        log: silentLog,
+        metrics: { lookups: () => {}, size: () => {}, connected: () => {} },
+      });
+      close = () => silent.stop();
+      silent.start();
+      await vi.waitFor(() => expect(paths.length).toBeGreaterThanOrEqual(requests));
+      await silent.stop();
+      return paths.slice(0, requests).map((path) => path.replace(/.*(limit=|resourceVersion=)/, '$1'));
+    }
+    const [all, one] = ['limit=500', 'limit=1'];
+    const from = (version: number) => `resourceVersion=${version}`;
+
+    it('resumes, after a look at whether the API server is as far, whoever ends them', async () => {
+      const watches: Watch[] = ['ended', 'overdue', 'given up', 'overdue', 'ended', 'overdue'];
+      const again = [one, from(7)];
+      expect(await asked(watches, 16)).toEqual([
+        ...[all, from(7), ...again, ...again, ...again, ...again, ...again, ...again],
+        ...[from(8), from(9)],
+      ]);
     });
-    silent.start();
-    await vi.waitFor(() => expect(paths.length).toBeGreaterThan(4));
-    await silent.stop();
-    // It spoke once, so it is resumed; then it did not.
-    expect(paths.slice(0, 5).map((path) => path.replace(/.*(limit|resourceVersion)/, '$1'))).toEqual([
-      'limit=500',
-      'resourceVersion=7',
-      'resourceVersion=8',
-      'limit=500',
-      'resourceVersion=7',
-    ]);
+
+    it('lists again where the API server is behind, as after etcd was restored from a backup', async () => {
+      expect(await asked(['bookmark', 'ended'], 6, 6)).toEqual([all, from(7), from(8), one, all, from(7)]);
+    });
+
+    it('lists again after three that were not ended in time', async () => {
+      const watches: Watch[] = ['bookmark', 'overdue', 'given up', 'overdue', 'overdue'];
+      const again = [one, from(8)];
+      expect(await asked(watches, 12, 9)).toEqual([
+        ...[all, from(7), from(8), ...again, ...again, ...again, all, from(7), from(9)],
+      ]);
+    });
   });
 
   it('is current again soon after the API server was killed and came back', async () => {

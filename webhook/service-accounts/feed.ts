@@ -2,18 +2,18 @@ import { messageOf } from '../../src/fault.ts';
 import { lines } from '../../src/lines.ts';
 import type { Log } from '../../src/log.ts';
 import type { KubeClient } from '../../src/runtime/kube-client.ts';
+import { watchLife } from '../../src/watch-life.ts';
 import { pick, type Wanted } from './account.ts';
 import type { Clock } from './clock.ts';
 import { codeOf, type KubeObject, MAX_BYTES, OutOfStep, PATH, parse } from './kube-json.ts';
 import { list } from './list.ts';
+import { newestVersion } from './newest-version.ts';
 import type { Store } from './store.ts';
 
 const CONNECT_TIMEOUT_MS = 10_000;
-// Bookmarks come about once a minute (https://kubernetes.io/docs/reference/using-api/api-concepts/#watch-bookmarks;
-// the period is defaultBookmarkFrequency in k8s.io/apiserver's storage/cacher), so this is two of them missed.
-const SILENCE_MS = 150_000;
-// client-go's reflector also ends its watches after 5 to 10 minutes, so that load spreads over API servers.
-const [WATCH_MIN_S, WATCH_SPREAD_S] = [300, 300];
+// After so many watches in a row that were open, said nothing and were not ended, something on the way takes watches and
+// passes nothing on: then lists are all that there is.
+const MAX_OVERDUE = 3;
 // From 100 ms up to 2 s: a restarted API server has us back within 5 s, and one that stays away gets little load.
 const [FIRST_RETRY_MS, LAST_RETRY_MS] = [100, 2_000];
 
@@ -51,10 +51,15 @@ export function createFeed(dependencies: {
     let version: string | undefined;
     let failures = 0;
     let told = '';
+    // Of the watches in a row that were open and said nothing.
+    let [mute, overdue] = [false, 0];
     while (!signal.aborted) {
       const attempt: Attempt = { version, openedAt: undefined, heard: false };
       let failure: unknown;
       try {
+        if (mute && attempt.version !== undefined && (await isBehind(attempt.version, signal))) {
+          attempt.version = undefined;
+        }
         attempt.version ??= await listAll(signal);
         await watch(attempt, attempt.version, signal);
       } catch (error) {
@@ -63,10 +68,15 @@ export function createFeed(dependencies: {
       setConnected(false);
       if (signal.aborted) return;
       const resumed = version !== undefined;
-      version = mustList(failure, attempt) ? undefined : attempt.version;
-
       // A server that takes watches only to end them at once counts as failing, so that nothing here can spin.
-      const useful = attempt.heard || (attempt.openedAt !== undefined && clock.now() - attempt.openedAt >= 1_000);
+      const lasted = attempt.openedAt !== undefined && clock.now() - attempt.openedAt >= 1_000;
+      const useful = attempt.heard || lasted;
+      if (useful) mute = !attempt.heard;
+      if (attempt.heard || (lasted && failure === undefined)) overdue = 0;
+      else if (lasted && codeOf(failure) === 'timeout') overdue += 1;
+      version = mustList(failure) || overdue >= MAX_OVERDUE ? undefined : attempt.version;
+      if (version === undefined) [mute, overdue] = [false, 0];
+
       if (useful) told = '';
       // A resumed watch that was refused with 410 is an answer too: the list is not to wait for it.
       if (useful || (resumed && version === undefined)) failures = 0;
@@ -82,6 +92,18 @@ export function createFeed(dependencies: {
     }
   }
 
+  /**
+   * The API server never says a word of a version that it has not come to yet. That is so after etcd was restored from a
+   * backup, and where nothing has happened at all.
+   */
+  async function isBehind(version: string, signal: AbortSignal): Promise<boolean> {
+    const newest = await newestVersion(client, signal);
+    // Versions are numbers in fact, and by promise since Kubernetes 1.35; where one is not, nothing is compared.
+    if (![newest, version].every((each) => /^\d+$/.test(each)) || BigInt(newest) >= BigInt(version)) return false;
+    log.warn({ version, newest }, 'the API server is behind what it was; listing ServiceAccounts again');
+    return true;
+  }
+
   async function listAll(signal: AbortSignal): Promise<string> {
     const heard = () => {
       heardAt = clock.now();
@@ -94,9 +116,9 @@ export function createFeed(dependencies: {
   }
 
   async function watch(attempt: Attempt, from: string, signal: AbortSignal): Promise<void> {
-    const timeoutSeconds = WATCH_MIN_S + Math.floor(random() * WATCH_SPREAD_S);
+    const { timeoutSeconds, ...life } = watchLife(random);
     const query = `watch=true&allowWatchBookmarks=true&timeoutSeconds=${timeoutSeconds}&resourceVersion=${encodeURIComponent(from)}`;
-    const limits = { signal, connectTimeoutMs: CONNECT_TIMEOUT_MS, silenceTimeoutMs: SILENCE_MS };
+    const limits = { signal, connectTimeoutMs: CONNECT_TIMEOUT_MS, ...life };
     const { body } = await client.stream(`${PATH}?${query}`, limits);
     attempt.openedAt = heardAt = clock.now();
     setConnected(true);
@@ -166,11 +188,8 @@ interface Attempt {
   heard: boolean;
 }
 
-function mustList(failure: unknown, { openedAt, heard }: Attempt): boolean {
+function mustList(failure: unknown): boolean {
   if (failure instanceof OutOfStep) return true;
-  // A first silence may be the network; a watch that never says a word may wait for a version that never comes, as
-  // after etcd was restored from a backup.
-  if (codeOf(failure) === 'timeout') return openedAt !== undefined && !heard;
   const status = (failure as { status?: unknown } | undefined)?.status;
   // An API server that starts answers 401, 403 or 5xx for a while, which is no reason to read everything again.
   return typeof status === 'number' && status < 500 && ![401, 403, 429].includes(status);
