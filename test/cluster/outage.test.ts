@@ -1,10 +1,14 @@
+import { randomUUID } from 'node:crypto';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect as connectTls } from 'node:tls';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import type { CertifiedKey } from '../../src/certificate.ts';
 import { Balancer } from './balancer.ts';
 import { type ControlPlane, startControlPlane } from './control-plane.ts';
-import { type Podpass, register, startWebhook, testCa, until } from './podpass.ts';
+import { Forwarder } from './forwarder.ts';
+import { kubeconfigOf, type Podpass, register, startWebhook, testCa, until } from './podpass.ts';
 import { ourVolumes } from './pods.ts';
 import { freePort } from './servers.ts';
 import { clusterBinaries, describeCluster } from './suite.ts';
@@ -42,6 +46,13 @@ describeCluster('outages', () => {
     const { status, body } = await cluster.createPod(NAMESPACE, pod(serviceAccount));
     if (status !== 201) return `${status} ${body.message}`;
     return ourVolumes(body)[0]?.projected?.sources[0]?.serviceAccountToken?.audience;
+  }
+
+  /** A new ServiceAccount; returns its name. */
+  async function account(audience: string): Promise<string> {
+    const name = `account-${randomUUID()}`;
+    await cluster.createServiceAccount(NAMESPACE, name, { 'podpass.dev/audiences': audience });
+    return name;
   }
 
   /** Creates Pods without a pause, by several clients, until it is told to stop. */
@@ -124,6 +135,56 @@ describeCluster('outages', () => {
     await register(cluster, webhook);
     expect(await audienceFor('web')).toBe('vault');
   });
+
+  it('of the way to the API server, without a word: noticed by the next read, or when the watch should end', async () => {
+    const known = await account('first');
+    const way = await Forwarder.start(() => Number(new URL(cluster.url).port));
+    try {
+      const kubeconfig = join(cluster.folder, 'way.kubeconfig');
+      const direct = await readFile(await kubeconfigOf(cluster, 'webhook'), 'utf8');
+      await writeFile(kubeconfig, direct.replaceAll(cluster.url, `https://127.0.0.1:${way.port}`), { mode: 0o600 });
+      const webhook = await startWebhook(cluster, [], { kubeconfig });
+      running.push(webhook);
+      await register(cluster, webhook);
+      const annotate = (audience: string) =>
+        cluster.expect(
+          'PATCH',
+          `/api/v1/namespaces/${NAMESPACE}/serviceaccounts/${known}`,
+          { metadata: { annotations: { 'podpass.dev/audiences': audience } } },
+          merge,
+        );
+      const reasons = () =>
+        webhook.logs().flatMap(({ msg, reason }) => (msg === 'ServiceAccount watch interrupted' ? [reason] : []));
+      // What a watch has said, its opening too, is trusted for five seconds.
+      await sleep(6_000);
+
+      // Nothing is read: the end of the watch does not come, 20 to 29 s after its opening and 5 s more.
+      way.freeze();
+      await annotate('second');
+      expect(await audienceFor(known)).toBe('first');
+      await until('the second audience', async () => (await audienceFor(known)) === 'second', 40_000);
+      expect(reasons()).toEqual([expect.stringMatching(/^GET \/api\/v1\/serviceaccounts: nothing within \d+ ms$/)]);
+
+      // A read of another ServiceAccount meets the connection that the one before it has left idle.
+      expect(await audienceFor(await account('vault'))).toBe('vault');
+      await sleep(6_000);
+      way.freeze();
+      await annotate('third');
+      expect(await audienceFor(await account('vault'))).toBe('vault');
+      await until('the third audience', async () => (await audienceFor(known)) === 'third', 5_000);
+      expect(reasons().slice(1)).toEqual([expect.stringContaining('another connection has died without a word')]);
+
+      // An idle watch that the API server ends is opened again; nothing is listed for it.
+      const told = () => webhook.logs().filter(({ msg }) => msg === 'ServiceAccounts listed').length;
+      const heardAt = async () =>
+        (await webhook.metrics()).value('podpass_service_account_cache_last_update_timestamp_seconds');
+      const before = await heardAt();
+      await until('a new watch', async () => (await heardAt()) > before + 10, 40_000);
+      expect([reasons().length, told()]).toEqual([2, 1]);
+    } finally {
+      way.stop();
+    }
+  }, 150_000);
 
   // ---- the webhook ---------------------------------------------------------------------------------------------------
 
