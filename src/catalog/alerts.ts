@@ -125,7 +125,7 @@ export const alertRows = {
     expr: () => `time() - ${metric('podpass_service_account_cache_last_update_timestamp_seconds')} > 900`,
     summary: 'The ServiceAccount cache of a replica is old.',
     description:
-      'The API server has sent nothing to the Pod {{ $labels.namespace }}/{{ $labels.pod }} for {{ $value | humanizeDuration }}; something comes each minute in an idle cluster too. Look at its log and at the network between the two.',
+      'The API server has sent nothing to the Pod {{ $labels.namespace }}/{{ $labels.pod }} for {{ $value | humanizeDuration }}; something comes each half minute in an idle cluster too. Look at its log and at the network between the two.',
   },
   PodpassReservedAudiencesUnknown: {
     service: 'webhook',
