@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { readFile, writeFile } from 'node:fs/promises';
+import { cp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect as connectTls } from 'node:tls';
@@ -135,6 +135,33 @@ describeCluster('outages', () => {
     await register(cluster, webhook);
     expect(await audienceFor('web')).toBe('vault');
   });
+
+  it('of etcd, which came back as it was before: what it no longer knows is forgotten', async () => {
+    await kubeconfigOf(cluster, 'webhook');
+    const [store, backup] = [join(cluster.folder, 'etcd'), join(cluster.folder, 'backup')];
+    const whileAway = async (act: () => Promise<void>) => {
+      await cluster.killApiServer('SIGKILL');
+      await cluster.killEtcd();
+      await act();
+      await cluster.startEtcd();
+      await cluster.startApiServer();
+    };
+    await whileAway(() => cp(store, backup, { recursive: true }));
+    const webhook = await start();
+    const size = async () => (await webhook.metrics()).value('podpass_service_account_cache_size');
+    const before = await size();
+    for (let i = 0; i < 50; i++) await account('vault');
+    await until('the new ones', async () => (await size()) === before + 50);
+    await whileAway(async () => {
+      await rm(store, { recursive: true });
+      await rename(backup, store);
+    });
+    // A watch ends without a word after 20 to 29 s, as nothing is as new as where it began.
+    await until('a list', async () => (await size()) === before, 60_000);
+    const told = webhook.logs().map(({ msg }) => msg);
+    expect(told).toContain('the API server is behind what it was; listing ServiceAccounts again');
+    expect(told.filter((msg) => msg === 'ServiceAccounts listed').length).toBe(2);
+  }, 120_000);
 
   it('of the way to the API server, without a word: noticed by the next read, or when the watch should end', async () => {
     const known = await account('first');
