@@ -14,6 +14,27 @@ export interface KnownAnswer {
   readonly settings: AdmissionSettings;
 }
 
+/** The templates of which Pods came not long ago, so that nothing is kept of one that comes once. */
+export interface RecentTemplates {
+  /** Whether it was among them; from now on it is. */
+  note(template: number): boolean;
+}
+
+/** A template of another one's place drives that out. */
+const PLACES = 1024;
+
+export function createRecentTemplates(): RecentTemplates {
+  const numbers = new Uint32Array(PLACES);
+  return {
+    note(template) {
+      const place = template % PLACES;
+      const isKnown = numbers[place] === template;
+      numbers[place] = template;
+      return isKnown;
+    },
+  };
+}
+
 /** The answers to Pods that were asked about before, by the likeness of their reviews. Both are texts of some KiB. */
 export interface KnownAnswers {
   get(key: string): KnownAnswer | undefined;

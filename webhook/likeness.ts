@@ -7,30 +7,48 @@ export interface Likeness {
 }
 
 /**
- * The likeness of a review as the API server writes it, of a Pod that a controller makes of its template; undefined for
- * any other, and for a long one.
+ * A number for the template of a review's Pod, as a controller makes Pods of one: two templates may have the same one.
+ * Undefined where the Pod is not made of a template, or the review is not as the API server writes it, or long.
+ */
+export function templateOf(text: string): number | undefined {
+  if (text.length > MAX_LENGTH || !text.startsWith(HEAD)) return undefined;
+  const from = text.indexOf(GENERATE_NAME, HEAD.length);
+  if (from < 0) return undefined;
+  // FNV-1a
+  let number = 0x811c9dc5;
+  for (let at = from + GENERATE_NAME.length; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === QUOTE) break;
+    number = Math.imul(number ^ code, 0x01000193);
+  }
+  return number >>> 0;
+}
+
+/**
+ * The likeness of a review of which there is a template; undefined where nothing can be said.
  *
  * Nothing is parsed, so only what is surely no part of a text is left out: the uid where the API server writes it, and the
  * five letters where members follow that no map of texts can hold.
  */
 export function likenessOf(text: string): Likeness | undefined {
-  if (text.length > MAX_LENGTH || !text.startsWith(HEAD) || !text.includes(FROM_TEMPLATE)) return undefined;
-  const uid = text.slice(HEAD.length, HEAD.length + UID_LENGTH);
+  if (text.length > MAX_LENGTH || !text.startsWith(HEAD)) return undefined;
+  const end = HEAD.length + UID_LENGTH;
+  const uid = text.slice(HEAD.length, end);
   // With the mark in it the text is no JSON, and could be taken for the key of one that is.
-  if (!UID.test(uid) || text.includes(MARK)) return undefined;
+  if (!UID.test(uid) || text[end] !== '"' || text.includes(MARK)) return undefined;
   let key = '';
-  let kept = HEAD.length + UID_LENGTH;
+  let kept = end;
   let drawn: string | undefined;
   for (let at = text.indexOf(VOLUME, kept); at >= 0; at = text.indexOf(VOLUME, at)) {
     at += VOLUME.length;
-    const end = at + DRAWN_LENGTH;
-    if (!AFTER.some((members) => text.startsWith(members, end))) continue;
-    const letters = text.slice(at, end);
+    const after = at + DRAWN_LENGTH;
+    if (!AFTER.some((members) => text.startsWith(members, after))) continue;
+    const letters = text.slice(at, after);
     if (!DRAWN.test(letters)) continue;
     drawn ??= letters;
     if (letters !== drawn) return undefined;
     key += text.slice(kept, at) + MARK;
-    kept = end;
+    kept = after;
   }
   return { uid, key: key + text.slice(kept) };
 }
@@ -42,7 +60,8 @@ const HEAD = '{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","requ
 const UID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const UID_LENGTH = 36;
 /** A Pod with a name of its own comes once. */
-const FROM_TEMPLATE = '"generateName":"';
+const GENERATE_NAME = '"generateName":"';
+const QUOTE = 0x22;
 /** Drawn for each Pod before webhooks are asked: kubernetes/plugin/pkg/admission/serviceaccount. */
 const VOLUME = '"name":"kube-api-access-';
 /** Of apimachinery/pkg/util/rand, String(5). */

@@ -1,8 +1,8 @@
 import { printable } from '../src/fault.ts';
 import { type AdmissionRequest, readReview, requestIn, writeReview } from './admission-review.ts';
 import { type Admission, type AdmissionSettings, admit } from './admit.ts';
-import { createKnownAnswers, type KnownAnswers } from './known-answers.ts';
-import { type Likeness, likenessOf } from './likeness.ts';
+import { createKnownAnswers, createRecentTemplates, type KnownAnswers } from './known-answers.ts';
+import { type Likeness, likenessOf, templateOf } from './likeness.ts';
 import type { PodReport } from './pod-report.ts';
 import type { ServiceAccountLookup, ServiceAccountSource } from './service-accounts.ts';
 
@@ -31,12 +31,13 @@ export interface ReviewerOptions {
 }
 
 /**
- * What Pods that are alike get is worked out once: an answer follows from the text of the review, the annotations of the
- * ServiceAccount and the settings alone (see `admit`). Only answers about which nobody is told anything are kept, as a
- * warning or an event may name what the likeness leaves out.
+ * What Pods of one template get is worked out twice, and from then on known: an answer follows from the text of the review,
+ * the annotations of the ServiceAccount and the settings alone (see `admit`). Only answers about which nobody is told
+ * anything are kept, as a warning or an event may name what the likeness leaves out.
  */
 export function createReviewer(options: ReviewerOptions): Reviewer {
   const { serviceAccounts, settings, onReport, known = createKnownAnswers() } = options;
+  const templates = createRecentTemplates();
 
   async function again({ uid, key }: Likeness): Promise<{ reviewed?: Reviewed; lookup?: ServiceAccountLookup }> {
     const answer = known.get(key);
@@ -50,7 +51,8 @@ export function createReviewer(options: ReviewerOptions): Reviewer {
 
   return async (body, tellUid) => {
     const text = readReview(body);
-    const likeness = likenessOf(text);
+    const template = templateOf(text);
+    const likeness = template !== undefined && templates.note(template) ? likenessOf(text) : undefined;
     if (likeness !== undefined) tellUid(likeness.uid);
     const { reviewed, lookup } = likeness === undefined ? {} : await again(likeness);
     if (reviewed !== undefined) return reviewed;

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { likenessOf } from '../../webhook/likeness.ts';
+import { likenessOf, templateOf } from '../../webhook/likeness.ts';
 
 const UIDS = ['690b3e6b-d039-4a7b-a3ca-cbd1844b8558', '705ab4f5-6393-11e8-b7cc-42010a800002'] as const;
 const recorded = JSON.stringify(
@@ -65,13 +65,27 @@ test('one with a drawn name and one without letters in its place are not alike',
 });
 
 test.each([
-  ['of a Pod with a name of its own', review('').replace('generateName', 'name')],
   ['in another order', JSON.stringify({ apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', request: {} })],
   ['with space', review('').replace('{', '{ ')],
   ['with a uid that is none', review('', 'a'.repeat(36))],
-  ['with a long uid', review('', `${UIDS[0]}0`).replace('generateName', 'x')],
+  ['with a long uid', review('', `${UIDS[0]}0`)],
   ['that is long', review(JSON.stringify('x'.repeat(16_384)))],
   ['that is empty', ''],
 ])('a review %s is like no other', (_, text) => {
   expect(likenessOf(text)).toBeUndefined();
+});
+
+test('a template has the same number whatever else its Pods have, and mostly another one than others', () => {
+  const of = (name: string, rest = '') => templateOf(review(rest).replace('web-', name));
+  expect(of('web-7d9c6b5f4-')).toBe(of('web-7d9c6b5f4-', volume('bcdfg')));
+  const numbers = Array.from({ length: 1000 }, (_, i) => of(`web-${i.toString(16)}-`));
+  expect(new Set(numbers).size).toBeGreaterThan(990);
+});
+
+test.each([
+  ['of a Pod with a name of its own', review('').replace('generateName', 'name')],
+  ['in another order', JSON.stringify({ apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', request: {} })],
+  ['that is long', review(JSON.stringify('x'.repeat(16_384)))],
+])('a review %s has no template', (_, text) => {
+  expect(templateOf(text)).toBeUndefined();
 });

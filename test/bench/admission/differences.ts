@@ -14,9 +14,9 @@ export function differences(request: Buffer, templates: Templates): Counter[] {
   const counters = [{ at: uid + 24, digits: 12, letters: HEX }];
   const volumes = placesOf(request, '"kube-api-access-');
   for (const at of volumes) counters.push({ at, digits: 5, letters: DRAWN });
-  const hashes = placesOf(request, '"pod-template-hash":"');
+  const hashes = [...placesOf(request, '"generateName":"web-'), ...placesOf(request, '"pod-template-hash":"')];
   if (templates === 'many templates') for (const at of hashes) counters.push({ at, digits: 9, letters: HEX });
-  if (uid < 24 || volumes.length === 0 || hashes.length === 0) throw new Error('the review is of no ReplicaSet');
+  if (uid < 24 || volumes.length === 0 || hashes.length !== 2) throw new Error('the review is of no ReplicaSet');
   return counters;
 }
 
