@@ -6,7 +6,7 @@ import { isLeftAlone, type Mutation, mutatePod } from './mutate-pod.ts';
 import { asksForProxy, proxyWithoutAccount } from './oauth2-proxy/sidecar.ts';
 import { type Pod, readPod, serviceAccountNameOf } from './pod.ts';
 import { deniedReport, type PodReport, unknownAccountReport, unseenReport } from './pod-report.ts';
-import type { ServiceAccount, ServiceAccountSource } from './service-accounts.ts';
+import type { FoundServiceAccount, ServiceAccount, ServiceAccountSource } from './service-accounts.ts';
 
 export type AdmissionResult = 'injected' | 'unchanged' | 'denied' | 'error';
 
@@ -20,7 +20,7 @@ export interface Admission {
   /** What the Pod's owner should know. */
   readonly report?: PodReport;
   /** Whose annotations it went by; absent where none was looked up or found. */
-  readonly serviceAccount?: ServiceAccount;
+  readonly account?: FoundServiceAccount;
 }
 
 export interface AdmissionSettings extends MutationSettings {
@@ -72,7 +72,7 @@ export async function admit(
     debug === undefined
       ? mutatePod(pod, object, serviceAccount, settings)
       : mutateDebugContainers(debug, object, serviceAccount, settings);
-  return { ...admissionOf(mutation, object, serviceAccount, debug !== undefined), serviceAccount };
+  return { ...admissionOf(mutation, object, serviceAccount, debug !== undefined), account: lookup };
 }
 
 function admissionOf(

@@ -22,6 +22,9 @@ const LARGE = MiB;
  */
 const SLOW_MS = 1_000;
 
+/** What a piece of a body takes in memory beside its bytes; a client may send a million of one byte each. */
+const PIECE = 512;
+
 /** How much of a refused body is read and dropped, so that its sender gets to see the answer. */
 const MAX_DROPPED = 4 * MAX_BODY;
 /** For how long, in milliseconds. */
@@ -42,6 +45,8 @@ interface Body {
   since: number;
   chunks: Buffer[];
   length: number;
+  /** What of it is held, in bytes. */
+  cost: number;
   kind: 'ordinary' | 'large';
   /** Ends the reading of it. */
   refuse(fault: Fault): void;
@@ -54,7 +59,8 @@ export function createBodyReader(maxBody: number = MAX_BODY, maxInFlight: number
   let largeOnes: Promise<unknown> = Promise.resolve();
 
   function release(body: Body): void {
-    held[body.kind] -= body.length;
+    held[body.kind] -= body.cost;
+    body.cost = 0;
     body.length = 0;
     body.chunks = [];
   }
@@ -75,13 +81,15 @@ export function createBodyReader(maxBody: number = MAX_BODY, maxInFlight: number
       body.since = performance.now();
       receiving.add(body);
     }
+    const cost = chunk.length + PIECE;
     body.length += chunk.length;
-    held[body.kind] += chunk.length;
+    body.cost += cost;
+    held[body.kind] += cost;
     body.chunks.push(chunk);
     if (body.length > maxBody) body.refuse(tooLarge(maxBody));
-    if (body.kind === 'ordinary' && body.length > LARGE) {
-      held.ordinary -= body.length;
-      held.large += body.length;
+    if (body.kind === 'ordinary' && body.cost > LARGE) {
+      held.ordinary -= body.cost;
+      held.large += body.cost;
       body.kind = 'large';
     }
     if (held[body.kind] > maxInFlight) makeRoom(body);
@@ -91,7 +99,7 @@ export function createBodyReader(maxBody: number = MAX_BODY, maxInFlight: number
   return {
     async read(request, use) {
       checkType(request);
-      const body: Body = { since: 0, chunks: [], length: 0, kind: 'ordinary', refuse() {} };
+      const body: Body = { since: 0, chunks: [], length: 0, cost: 0, kind: 'ordinary', refuse() {} };
       const expected = Number(request.headers['content-length']);
       try {
         await receive(request, body, {

@@ -7,6 +7,7 @@ export interface KnownAnswer {
   readonly head: string;
   readonly tail: string;
   /** The same for the log and the metrics. */
+  readonly namespace: string;
   readonly result: Admission['result'];
   readonly reason: string;
   /** What it went by. It holds as long as these are the same objects. */

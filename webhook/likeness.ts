@@ -27,8 +27,9 @@ export function templateOf(text: string): number | undefined {
 /**
  * The likeness of a review of which there is a template; undefined where nothing can be said.
  *
- * Nothing is parsed, so only what is surely no part of a text is left out: the uid where the API server writes it, and the
- * five letters where members follow that no map of texts can hold.
+ * Nothing is parsed, so only what is surely no text of a user is left out: the uid where the API server writes it, and the
+ * five letters where members follow that no map of texts can hold, and that in what an API server writes only a volume and
+ * a mount have in this order.
  */
 export function likenessOf(text: string): Likeness | undefined {
   if (text.length > MAX_LENGTH || !text.startsWith(HEAD)) return undefined;

@@ -42,11 +42,11 @@ export function createReviewer(options: ReviewerOptions): Reviewer {
   async function again({ uid, key }: Likeness): Promise<{ reviewed?: Reviewed; lookup?: ServiceAccountLookup }> {
     const answer = known.get(key);
     if (answer === undefined) return {};
-    const { head, tail, result, reason, serviceAccount } = answer;
+    const { head, tail, namespace, result, reason, serviceAccount } = answer;
     const lookup = await serviceAccounts.get(serviceAccount.namespace, serviceAccount.name);
     const isSame = lookup.found && lookup.serviceAccount.annotations === serviceAccount.annotations;
     if (!isSame || settings() !== answer.settings) return { lookup };
-    return { reviewed: { answer: head + uid + tail, uid, namespace: serviceAccount.namespace, result, reason } };
+    return { reviewed: { answer: head + uid + tail, uid, namespace, result, reason } };
   }
 
   return async (body, tellUid) => {
@@ -58,27 +58,24 @@ export function createReviewer(options: ReviewerOptions): Reviewer {
     if (reviewed !== undefined) return reviewed;
 
     const request = requestIn(text);
-    const { uid, namespace = '' } = request;
+    const { uid } = request;
     tellUid(uid);
     const goneBy = settings();
     // Who has just been asked about is not asked about again.
     const source = lookup === undefined ? serviceAccounts : { get: async () => lookup };
-    const { response, result, reason, problems, report, serviceAccount } = await admit(request, source, goneBy);
-    if (report !== undefined) onReport?.(request, report);
+    const { response, result, reason, problems, report, account } = await admit(request, source, goneBy);
     const answer = writeReview(request, response);
+    const namespace = printable(request.namespace ?? '');
+    if (report !== undefined) onReport?.(request, report);
     const isSilent = problems === undefined && report === undefined && response.warnings?.length === 0;
-    if (likeness?.uid === uid && serviceAccount !== undefined && isSilent) {
+    // What was read live is another object each time, and would never be found the same.
+    const isSettled = account?.source === 'cache' && isSilent;
+    if (isSettled && likeness?.uid === uid && !likeness.key.includes(uid)) {
       const at = answer.indexOf(uid);
       const [head, tail] = [answer.slice(0, at), answer.slice(at + uid.length)];
-      known.put(likeness.key, { head, tail, result, reason, serviceAccount, settings: goneBy });
+      const { serviceAccount } = account;
+      known.put(likeness.key, { head, tail, namespace, result, reason, serviceAccount, settings: goneBy });
     }
-    return {
-      answer,
-      uid,
-      namespace: printable(namespace),
-      result,
-      reason,
-      ...(problems === undefined ? {} : { problems }),
-    };
+    return { answer, uid, namespace, result, reason, ...(problems === undefined ? {} : { problems }) };
   };
 }

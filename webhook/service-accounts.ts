@@ -14,6 +14,7 @@ import { createRecentChanges } from './service-accounts/recent-changes.ts';
 import { createStore } from './service-accounts/store.ts';
 
 export {
+  type FoundServiceAccount,
   type ServiceAccount,
   type ServiceAccountLookup,
   type ServiceAccountSource,

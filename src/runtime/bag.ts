@@ -10,7 +10,8 @@ export interface InBag {
  */
 export interface Bag<T extends InBag> {
   add(each: T): void;
-  remove(each: T): void;
+  /** False where it was not in it. */
+  remove(each: T): boolean;
   /** All that are in it now. */
   all(): readonly T[];
 }
@@ -22,11 +23,12 @@ export function createBag<T extends InBag>(): Bag<T> {
       each.place = members.push(each) - 1;
     },
     remove(each) {
-      if (members[each.place] !== each) return;
+      if (members[each.place] !== each) return false;
       const last = members.pop();
-      if (last === undefined || last === each) return;
+      if (last === undefined || last === each) return true;
       members[each.place] = last;
       last.place = each.place;
+      return true;
     },
     all: () => [...members],
   };

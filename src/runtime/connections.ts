@@ -30,7 +30,7 @@ export function connectionLimit(): number {
 
 /** Refusing new ones instead would let whoever came first keep the API server out. */
 export function trackConnections(max: number): Connections {
-  // By the other end's address, as a TLS socket does not tell which socket is below it.
+  // By the addresses of both ends, as a TLS socket does not tell which socket is below it.
   const open = new Map<string, Tracked>();
   // The same for each request on a connection.
   const known = new WeakMap<Socket, Tracked>();
@@ -93,8 +93,8 @@ function leastMissed(open: ReadonlyMap<string, Tracked>): Tracked | undefined {
   return found;
 }
 
-function keyOf({ remoteAddress, remotePort }: Socket): string {
-  return `${remoteAddress} ${remotePort}`;
+function keyOf({ localAddress, remoteAddress, remotePort }: Socket): string {
+  return `${localAddress} ${remoteAddress} ${remotePort}`;
 }
 
 /** Linux tells it; elsewhere it is not known and does not matter. */

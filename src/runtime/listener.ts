@@ -10,7 +10,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { Failure, faultBody } from '../fault.ts';
 import { createBag, type InBag } from './bag.ts';
-import { connectionLimit, trackConnections } from './connections.ts';
+import { type Connection, connectionLimit, trackConnections } from './connections.ts';
 import type { TlsPair } from './tls-files.ts';
 
 /** A listening server that can be drained. */
@@ -56,19 +56,21 @@ export async function listen({ handler, address, port, tls }: ListenerOptions): 
     lastRequest = performance.now();
     const connection = connections.of(request.socket);
     connection?.begin();
-    const answer: Unanswered = { response, place: -1, writtenAt: undefined };
+    const answer: Unanswered = { request, response, connection, place: -1, writtenAt: undefined };
     unanswered.add(answer);
-    response.on('close', () => {
-      unanswered.remove(answer);
-      connection?.end();
-    });
+    response.on('close', () => forget(answer));
     if (draining) response.setHeader('Connection', 'close');
     return handler(request, response);
+  };
+  const forget = (answer: Unanswered) => {
+    if (unanswered.remove(answer)) answer.connection?.end();
   };
   /** One look at all of them: a timer for each answer costs a tenth of a small one. */
   const cutSlowReaders = () => {
     const now = performance.now();
     for (const answer of unanswered.all()) {
+      // Until Node 24 an answer that waits for those before it is not closed with its connection.
+      if (answer.request.socket.destroyed) forget(answer);
       if (!answer.response.writableEnded) continue;
       answer.writtenAt ??= now;
       if (now - answer.writtenAt >= ANSWER_MS) answer.response.socket?.destroy();
@@ -121,6 +123,8 @@ export async function listen({ handler, address, port, tls }: ListenerOptions): 
 
 /** An answer that its client has not got to the end. */
 interface Unanswered extends InBag {
+  readonly request: IncomingMessage;
+  readonly connection: Connection | undefined;
   readonly response: ServerResponse;
   /** When it was first seen to be written to the end, in milliseconds. */
   writtenAt: number | undefined;

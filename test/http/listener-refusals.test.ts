@@ -14,7 +14,7 @@ beforeAll(async () => {
     review,
     onAdmission() {},
     log: silentLog,
-    bodies: createBodyReader(4_000, 6_000),
+    bodies: createBodyReader(4_000, 7_100),
   });
   listener = await listen({ handler, address: '127.0.0.1', port: 0 });
 });
@@ -80,6 +80,19 @@ test('bodies that are sent slowly make room for others, and are told to come aga
     .poll(() => slow.filter(({ received }) => /^HTTP\/1\.1 429 [\s\S]*Retry-After: 1\r\n/.test(received())).length)
     .toBeGreaterThan(0);
   for (const { socket } of slow) socket.destroy();
+});
+
+test('a body in many small pieces is held to take what the pieces do', async () => {
+  const head =
+    'POST /mutate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n';
+  const { socket, received } = await open(head + '1\r\n \r\n'.repeat(20));
+  await once(socket, 'data');
+  expect(received()).toMatch(/^HTTP\/1\.1 429 /);
+  socket.destroy();
+  const again = await open(`${head}${'1\r\n \r\n'.repeat(5)}0\r\n\r\n`);
+  await once(again.socket, 'data');
+  expect(again.received()).toMatch(/^HTTP\/1\.1 200 /);
+  again.socket.destroy();
 });
 
 test('a body that never ends is answered 408 when its time is over', async () => {

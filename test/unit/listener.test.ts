@@ -2,9 +2,14 @@ import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { EventEmitter, once } from 'node:events';
 import type { RequestListener, ServerResponse } from 'node:http';
 import { connect } from 'node:net';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
 import { createCa } from '../../src/certificate.ts';
 import { listen } from '../../src/runtime/listener.ts';
+
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
 
 const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
 const key = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
@@ -37,6 +42,24 @@ test('a connection that never begins its TLS handshake is cut after 10 s', async
     'close',
   );
   expect(performance.now() - started).toBeGreaterThan(9_000);
+  await listener.close(0);
+});
+
+test('answers that wait for those before them are forgotten with their connection', async () => {
+  const pending: WeakRef<ServerResponse>[] = [];
+  // Longer than the connection lives; a handler that answers does not hold on to it.
+  const handler: RequestListener = (_, response) => void pending.push(new WeakRef(response));
+  const listener = await listen({ handler, address: '127.0.0.1', port: 0 });
+  const socket = connect(listener.port, '127.0.0.1');
+  await once(socket, 'connect');
+  socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(20));
+  await expect.poll(() => pending.length).toBe(20);
+  socket.destroy();
+  const alive = () => {
+    collectGarbage();
+    return pending.filter((each) => each.deref() !== undefined).length;
+  };
+  await expect.poll(alive, { timeout: 10_000 }).toBe(0);
   await listener.close(0);
 });
 

@@ -183,7 +183,30 @@ describe('nothing is kept', () => {
   test('of a review that says its uid twice', async () => {
     const twice = (text: string) => text.replace('"kind":{"group"', '"uid":"other","kind":{"group"');
     for (let i = 0; i < 3; i++) expect((await review(next(twice).body, () => {})).uid).toBe('other');
+    const same = (text: string) => text.replace(/"uid":"([^"]*)",/, '$&"uid":"$1",');
+    const { body, uid } = next(same);
+    for (let i = 0; i < 2; i++) await review(body, () => {});
+    const other = Buffer.from(body.toString().replace(uid, next().uid));
+    expect((await review(other, () => {})).uid).toBe(uid);
     expect(hits).toBe(0);
+  });
+
+  test('where the ServiceAccount was read live: it is another object each time', async () => {
+    source = {
+      get: async (namespace, name) => ({
+        found: true,
+        source: 'live',
+        serviceAccount: { namespace, name, annotations: { ...annotations } },
+      }),
+    };
+    for (let i = 0; i < 4; i++) expect((await reviewed(next().body)).result).toBe('injected');
+    expect(hits).toBe(0);
+  });
+
+  test('that differs for a namespace that is null', async () => {
+    const without = (text: string) => text.replace('"namespace":"default","operation"', '"namespace":null,"operation"');
+    for (let i = 0; i < 3; i++) expect((await reviewed(next(without).body)).namespace).toBe('');
+    expect(hits).toBe(1);
   });
 
   test('of what is no JSON', async () => {
@@ -195,7 +218,7 @@ describe('nothing is kept', () => {
 
 describe('known answers', () => {
   const answer = (head: string) => ({
-    ...{ head, tail: '', result: 'unchanged' as const, reason: '' },
+    ...{ head, tail: '', namespace: '', result: 'unchanged' as const, reason: '' },
     ...{ serviceAccount: { namespace: '', name: '', annotations: {} }, settings },
   });
 

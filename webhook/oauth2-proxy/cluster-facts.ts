@@ -17,7 +17,7 @@ export async function findClusterFacts(get: KubeGet, log: Log): Promise<ClusterF
 
 const RETRY_MS = 10_000;
 
-/** Asks until everything is told, and hands on what is known after each answer. `stop` ends it. */
+/** Asks until everything is told, and hands on what is known each time it is more. `stop` ends it. */
 export function followClusterFacts(get: KubeGet, log: Log, use: (facts: ClusterFacts) => void): { stop(): void } {
   let facts: ClusterFacts = {};
   let timer: NodeJS.Timeout | undefined;
@@ -25,8 +25,9 @@ export function followClusterFacts(get: KubeGet, log: Log, use: (facts: ClusterF
   const ask = async () => {
     const found = await findClusterFacts(get, log);
     if (stopped) return;
-    facts = { issuer: found.issuer ?? facts.issuer, minor: found.minor ?? facts.minor };
-    use(facts);
+    const before = facts;
+    facts = { issuer: found.issuer ?? before.issuer, minor: found.minor ?? before.minor };
+    if (facts.issuer !== before.issuer || facts.minor !== before.minor) use(facts);
     if (facts.issuer === undefined || facts.minor === undefined) timer = setTimeout(() => void ask(), RETRY_MS);
   };
   void ask();

@@ -9,9 +9,14 @@ export interface ServiceAccount {
   readonly annotations: Annotations;
 }
 
-export type ServiceAccountLookup =
-  | { readonly found: true; readonly serviceAccount: ServiceAccount; readonly source: 'cache' | 'live' }
-  | { readonly found: false; readonly source: 'live' };
+export interface FoundServiceAccount {
+  readonly found: true;
+  /** From the cache its annotations are the same object until they change. */
+  readonly serviceAccount: ServiceAccount;
+  readonly source: 'cache' | 'live';
+}
+
+export type ServiceAccountLookup = FoundServiceAccount | { readonly found: false; readonly source: 'live' };
 
 export interface ServiceAccountSource {
   /** Rejects with ServiceAccountUnavailable when nobody could tell in time. */
