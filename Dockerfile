@@ -15,8 +15,9 @@ LABEL org.opencontainers.image.version="0.1.0"
 LABEL org.opencontainers.image.licenses="Apache-2.0"
 ENV PATH=/usr/local/bin
 ENV NODE_ENV=production
+ENV MALLOC_ARENA_MAX=1
 WORKDIR /app
 COPY --from=build /rootfs/ /
 USER 65532:65532
 EXPOSE 8080 8443 9090 9091
-ENTRYPOINT ["/usr/local/bin/node", "--enable-source-maps", "/app/dist/podpass.js"]
+ENTRYPOINT ["/usr/local/bin/node", "--enable-source-maps", "--max-semi-space-size=2", "--no-maglev", "/app/dist/podpass.js"]

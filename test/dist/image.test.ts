@@ -10,7 +10,7 @@ import { Failure } from '../../src/fault.ts';
 import { buildRootFileSystem, type RootFileSystem } from '../../tools/image/build.ts';
 import { type Entry, inOrder, piecesOf } from '../../tools/image/entry.ts';
 import { type NodeRelease, nodeRelease } from '../../tools/image/node-release.ts';
-import { imageArchive } from '../../tools/image/oci.ts';
+import { imageArchive, NODE_FLAGS } from '../../tools/image/oci.ts';
 import { type Architecture, NODE_VERSION, ownArchitecture } from '../../tools/image/platform.ts';
 import { SBOM } from '../../tools/image/root-files.ts';
 import { writeFolder } from '../../tools/image/write.ts';
@@ -204,7 +204,7 @@ describe.skipIf(noImage)('the image', () => {
       });
 
     test('podpass starts', async () => {
-      const { stdout } = await inside('--enable-source-maps', '/app/dist/podpass.js', '--version');
+      const { stdout } = await inside(...NODE_FLAGS, '/app/dist/podpass.js', '--version');
       expect(stdout).toBe(`${version}\n`);
       expect((await inside('--version')).stdout).toBe(`v${NODE_VERSION}\n`);
     });

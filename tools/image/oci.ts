@@ -24,6 +24,15 @@ export interface Archive {
   readonly configDigest: string;
 }
 
+/**
+ * Node's flags, which a process cannot set itself once it runs. A request leaves little that lives on, so more room for
+ * young objects only takes memory, and so do the code that one more compiler makes and a heap of malloc's for each thread:
+ * with 50,000 ServiceAccounts on Node 26 it is 105 MiB after 30,000 requests instead of 135, at no more processor time.
+ */
+export const NODE_FLAGS = ['--enable-source-maps', '--max-semi-space-size=2', '--no-maglev'] as const;
+
+export const NODE_ENVIRONMENT = { NODE_ENV: 'production', MALLOC_ARENA_MAX: '1' } as const;
+
 /** How the image is started; the Dockerfile says the same. */
 export const runConfig = {
   User: `${USER}:${USER}`,
@@ -33,8 +42,8 @@ export const runConfig = {
       .sort((a, b) => a - b)
       .map((port) => [`${port}/tcp`, {}]),
   ),
-  Env: ['PATH=/usr/local/bin', 'NODE_ENV=production'],
-  Entrypoint: [NODE, '--enable-source-maps', SCRIPT],
+  Env: ['PATH=/usr/local/bin', ...Object.entries(NODE_ENVIRONMENT).map((each) => each.join('='))],
+  Entrypoint: [NODE, ...NODE_FLAGS, SCRIPT],
   WorkingDir: '/app',
 } as const;
 

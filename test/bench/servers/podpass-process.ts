@@ -2,6 +2,7 @@
 import { Agent, get } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { NODE_ENVIRONMENT, NODE_FLAGS } from '../../../tools/image/oci.ts';
 import { AskedProcess, type Spawning } from './asked-process.ts';
 
 const executable = fileURLToPath(new URL('../../../dist/podpass.js', import.meta.url));
@@ -22,15 +23,8 @@ export async function startPodpass(
   { probed = true }: { readonly probed?: boolean } = {},
 ): Promise<Running> {
   const common = ['--bind-address', '127.0.0.1', '--port', '0', '--metrics-port', '0'];
-  const args = [
-    '--enable-source-maps',
-    ...(probed ? ['--import', probe] : []),
-    executable,
-    service,
-    ...common,
-    ...flags,
-  ];
-  const started = new AskedProcess('podpass', args, spawning);
+  const args = [...NODE_FLAGS, ...(probed ? ['--import', probe] : []), executable, service, ...common, ...flags];
+  const started = new AskedProcess('podpass', args, { ...spawning, env: { ...NODE_ENVIRONMENT, ...spawning.env } });
   const { port, metricsPort = 0 } = await started.listening();
   const began = performance.now();
   const agent = new Agent({ keepAlive: true });
