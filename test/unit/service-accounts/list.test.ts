@@ -1,5 +1,5 @@
 import { expect, it, vi } from 'vitest';
-import type { KubeClient, KubeResponse } from '../../../src/runtime/kube-client.ts';
+import { type KubeClient, KubeError, type KubeResponse } from '../../../src/runtime/kube-client.ts';
 import { NO_ANNOTATIONS } from '../../../webhook/service-accounts/account.ts';
 import { list } from '../../../webhook/service-accounts/list.ts';
 import { createStore, type Store } from '../../../webhook/service-accounts/store.ts';
@@ -98,4 +98,26 @@ it('sweeps nothing after a page that is none', async () => {
   expect((await run(store, [cut])).version).toMatch(/^the API server sent no list: /);
   expect((await run(store, [{ ...compact(0, 1), body: Buffer.from('<html>') }])).version).toMatch(/envelope/);
   expect(store.size).toBe(3);
+});
+
+it('asks for the same page anew in smaller ones where it was too large', async () => {
+  const store = createStore();
+  const answers: (KubeResponse | 'too-large')[] = [
+    compact(0, 500, 'b'),
+    'too-large',
+    compact(500, 625, 'c'),
+    compact(625, 626),
+  ];
+  const asked: string[] = [];
+  const client: Pick<KubeClient, 'get'> = {
+    async get(path) {
+      asked.push(new URL(path, 'https://fake').search);
+      const answer = answers.shift();
+      if (answer === undefined || answer === 'too-large') throw new KubeError('too-large', 'over the limit');
+      return answer;
+    },
+  };
+  await list({ client, store, wanted: () => false, heard() {} }, new AbortController().signal);
+  expect(asked).toEqual(['?limit=500', '?limit=1000&continue=b', '?limit=125&continue=b', '?limit=125&continue=c']);
+  expect(store.size).toBe(626);
 });
