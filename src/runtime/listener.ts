@@ -56,7 +56,7 @@ export async function listen({ handler, address, port, tls }: ListenerOptions): 
     lastRequest = performance.now();
     const connection = connections.of(request.socket);
     connection?.begin();
-    const answer: Unanswered = { request, response, connection, place: -1, writtenAt: undefined };
+    const answer: Unanswered = { response, connection, place: -1, writtenAt: undefined };
     unanswered.add(answer);
     response.on('close', () => forget(answer));
     if (draining) response.setHeader('Connection', 'close');
@@ -70,7 +70,7 @@ export async function listen({ handler, address, port, tls }: ListenerOptions): 
     const now = performance.now();
     for (const answer of unanswered.all()) {
       // Until Node 24 an answer that waits for those before it is not closed with its connection.
-      if (answer.request.socket.destroyed) forget(answer);
+      if (answer.response.req.socket.destroyed) forget(answer);
       if (!answer.response.writableEnded) continue;
       answer.writtenAt ??= now;
       if (now - answer.writtenAt >= ANSWER_MS) answer.response.socket?.destroy();
@@ -123,7 +123,6 @@ export async function listen({ handler, address, port, tls }: ListenerOptions): 
 
 /** An answer that its client has not got to the end. */
 interface Unanswered extends InBag {
-  readonly request: IncomingMessage;
   readonly connection: Connection | undefined;
   readonly response: ServerResponse;
   /** When it was first seen to be written to the end, in milliseconds. */

@@ -31,8 +31,8 @@ async function serverWith(connections: Connections): Promise<{ port: number; nex
   return { port: (server.address() as AddressInfo).port, next };
 }
 
-test('one too many cuts the one that has been idle longest, and a busy one only where none is idle', async () => {
-  const connections = trackConnections(3);
+/** Clients that come one after the other: `add` is one more, `states` tells which still have their connections. */
+async function clientsOf(connections: Connections) {
   const { port, next } = await serverWith(connections);
   const open: (() => boolean)[] = [];
   const sockets: Socket[] = [];
@@ -42,6 +42,12 @@ test('one too many cuts the one that has been idle longest, and a busy one only 
     sockets.push(await accepted);
   };
   const states = () => open.map((is) => (is() ? 'open' : 'cut')).join(' ');
+  return { add, sockets, states };
+}
+
+test('one too many cuts the one that has been idle longest, and a busy one only where none is idle', async () => {
+  const connections = trackConnections(3);
+  const { add, sockets, states } = await clientsOf(connections);
   const work = (index: number) => {
     const connection = connections.of(sockets[index] as Socket);
     connection?.begin();
@@ -64,15 +70,7 @@ test('one too many cuts the one that has been idle longest, and a busy one only 
 
 test('a connection with several requests in the works is busy until the last of them has ended', async () => {
   const connections = trackConnections(2);
-  const { port, next } = await serverWith(connections);
-  const open: (() => boolean)[] = [];
-  const sockets: Socket[] = [];
-  const add = async () => {
-    const accepted = next();
-    open.push((await dial(port)).open);
-    sockets.push(await accepted);
-  };
-  const states = () => open.map((is) => (is() ? 'open' : 'cut')).join(' ');
+  const { add, sockets, states } = await clientsOf(connections);
   await add();
   const first = connections.of(sockets[0] as Socket);
   first?.begin();
