@@ -45,12 +45,13 @@ interface Body {
   since: number;
   chunks: Buffer[];
   length: number;
-  /** What of it is held, in bytes. */
-  cost: number;
   kind: 'ordinary' | 'large';
   /** Ends the reading of it. */
   refuse(fault: Fault): void;
 }
+
+/** What is held of a body, in bytes. */
+const costOf = ({ length, chunks }: Body) => length + chunks.length * PIECE;
 
 export function createBodyReader(maxBody: number = MAX_BODY, maxInFlight: number = MAX_IN_FLIGHT): BodyReader {
   const held = { ordinary: 0, large: 0 };
@@ -59,8 +60,7 @@ export function createBodyReader(maxBody: number = MAX_BODY, maxInFlight: number
   let largeOnes: Promise<unknown> = Promise.resolve();
 
   function release(body: Body): void {
-    held[body.kind] -= body.cost;
-    body.cost = 0;
+    held[body.kind] -= costOf(body);
     body.length = 0;
     body.chunks = [];
   }
@@ -81,15 +81,13 @@ export function createBodyReader(maxBody: number = MAX_BODY, maxInFlight: number
       body.since = performance.now();
       receiving.add(body);
     }
-    const cost = chunk.length + PIECE;
     body.length += chunk.length;
-    body.cost += cost;
-    held[body.kind] += cost;
     body.chunks.push(chunk);
+    held[body.kind] += chunk.length + PIECE;
     if (body.length > maxBody) body.refuse(tooLarge(maxBody));
-    if (body.kind === 'ordinary' && body.cost > LARGE) {
-      held.ordinary -= body.cost;
-      held.large += body.cost;
+    if (body.kind === 'ordinary' && costOf(body) > LARGE) {
+      held.ordinary -= costOf(body);
+      held.large += costOf(body);
       body.kind = 'large';
     }
     if (held[body.kind] > maxInFlight) makeRoom(body);
@@ -99,7 +97,7 @@ export function createBodyReader(maxBody: number = MAX_BODY, maxInFlight: number
   return {
     async read(request, use) {
       checkType(request);
-      const body: Body = { since: 0, chunks: [], length: 0, cost: 0, kind: 'ordinary', refuse() {} };
+      const body: Body = { since: 0, chunks: [], length: 0, kind: 'ordinary', refuse() {} };
       const expected = Number(request.headers['content-length']);
       try {
         await receive(request, body, {

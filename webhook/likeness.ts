@@ -11,7 +11,7 @@ export interface Likeness {
  * Undefined where the Pod is not made of a template, or the review is not as the API server writes it, or long.
  */
 export function templateOf(text: string): number | undefined {
-  if (text.length > MAX_LENGTH || !text.startsWith(HEAD)) return undefined;
+  if (!isReadable(text)) return undefined;
   const from = text.indexOf(GENERATE_NAME, HEAD.length);
   if (from < 0) return undefined;
   // FNV-1a
@@ -32,7 +32,7 @@ export function templateOf(text: string): number | undefined {
  * a mount have in this order.
  */
 export function likenessOf(text: string): Likeness | undefined {
-  if (text.length > MAX_LENGTH || !text.startsWith(HEAD)) return undefined;
+  if (!isReadable(text)) return undefined;
   const end = HEAD.length + UID_LENGTH;
   const uid = text.slice(HEAD.length, end);
   // With the mark in it the text is no JSON, and could be taken for the key of one that is.
@@ -53,6 +53,9 @@ export function likenessOf(text: string): Likeness | undefined {
   }
   return { uid, key: key + text.slice(kept) };
 }
+
+/** It is as the API server writes it, and not long. */
+const isReadable = (text: string) => text.length <= MAX_LENGTH && text.startsWith(HEAD);
 
 /** V8 hashes no longer text by what is in it. */
 const MAX_LENGTH = 16_383;
