@@ -1,7 +1,8 @@
 import { isUtf8 } from 'node:buffer';
 import { Fault } from '../src/fault.ts';
 import type { AddOperation } from '../src/json-patch.ts';
-import { withoutManagedFields } from './without-managed-fields.ts';
+import { type Excerpt, type Replaced, textOf } from './excerpt.ts';
+import { cutReview } from './review-parts.ts';
 
 /** The request of an `AdmissionReview` of `admission.k8s.io/v1` (k8s.io/api/admission/v1, AdmissionRequest), as far as it is read. */
 export interface AdmissionRequest {
@@ -65,19 +66,23 @@ const isObject = (value: unknown): value is Record<string, unknown> =>
 
 /** The request in the bytes of a review. Throws a `bad_request` Fault that says what is wrong, and never quotes the body. */
 export function parseReview(body: Buffer): AdmissionRequest {
-  return requestIn(readReview(body));
+  return requestIn(body, excerptOf(body));
 }
 
-/** The text of a review, without what is in its managed fields. Throws a Fault as `parseReview` does. */
-export function readReview(body: Buffer): string {
+/**
+ * The parts of a review that are read, unparsed; undefined where only a parser can tell. Throws a Fault as `parseReview`
+ * does.
+ */
+export function excerptOf(body: Buffer): Excerpt | undefined {
   if (body.length === 0) throw new Fault('bad_request', 'the body is empty');
   if (!isUtf8(body)) throw new Fault('bad_request', 'the body is not UTF-8');
   checkSize(body);
-  return withoutManagedFields(body);
+  return cutReview(body);
 }
 
-/** The request in the text of a review. Throws a Fault as `parseReview` does. */
-export function requestIn(text: string): AdmissionRequest {
+/** The request in a review's excerpt, or in the whole of it where there is none. Throws a Fault as `parseReview` does. */
+export function requestIn(body: Buffer, excerpt: Excerpt | undefined, replaced?: Replaced): AdmissionRequest {
+  const text = excerpt === undefined ? body.toString() : textOf(excerpt, body, replaced);
   let review: unknown;
   try {
     review = JSON.parse(text);

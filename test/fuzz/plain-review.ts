@@ -21,34 +21,61 @@ export function plainReview(bytes: Buffer): AdmissionRequest | undefined {
   if (!isObject(review) || review.kind !== 'AdmissionReview' || review.apiVersion !== 'admission.k8s.io/v1') {
     return undefined;
   }
-  const { request } = review;
-  if (!isObject(request)) return undefined;
-  const { uid, namespace, operation, subResource, kind, resource } = request;
+  const { request: found } = review;
+  if (!isObject(found)) return undefined;
+  const { uid, namespace, operation, subResource, kind, resource } = found;
   if (typeof uid !== 'string' || uid.length < 1 || uid.length > 128) return undefined;
   if (![namespace, operation, subResource].every(isTextOrAbsent)) return undefined;
   if (![kind, resource].every(isObjectOrAbsent)) return undefined;
-  return request as unknown as AdmissionRequest;
+  return found as unknown as AdmissionRequest;
 }
 
-/** What is not parsed: what stands in it may be no JSON at all. */
-export const hasSkippedPart = (bytes: Buffer): boolean => bytes.includes('"managedFields":[');
+type Reading = (value: unknown) => unknown;
 
-/** The members that decide over a request. What is in lists of managed fields is left out by one reader and not by another. */
-export function everything({ uid, kind, resource, subResource, namespace, operation, ...rest }: AdmissionRequest) {
-  const { dryRun, object, oldObject } = rest;
-  return withEmptyLists({ uid, kind, resource, subResource, namespace, operation, dryRun, object, oldObject });
+const all: Reading = (value) => value;
+const listOf =
+  (reading: Reading): Reading =>
+  (value) =>
+    Array.isArray(value) ? value.map(reading) : value;
+
+/** Those members of an object that are read; `others` where something is read of each. */
+function only(readings: Readonly<Record<string, Reading>>, others?: Reading): Reading {
+  return (value) => {
+    if (!isObject(value)) return value;
+    return Object.fromEntries(
+      Object.entries(value).flatMap(([key, member]) => {
+        const reading = Object.hasOwn(readings, key) ? readings[key] : others;
+        return reading === undefined ? [] : [[key, reading(member)]];
+      }),
+    );
+  };
 }
 
-function withEmptyLists(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(withEmptyLists);
-  if (!isObject(value)) return value;
-  return Object.fromEntries(
-    Object.entries(value).map(([key, member]) => [
-      key,
-      key === 'managedFields' && Array.isArray(member) ? [] : withEmptyLists(member),
-    ]),
-  );
-}
+const members = (...names: string[]) => Object.fromEntries(names.map((name) => [name, all]));
+const handler = only({ httpGet: only(members('port')), tcpSocket: only(members('port')) });
+const containers = listOf(
+  only({
+    ...members('name', 'args', 'env', 'ports', 'restartPolicy', 'volumeDevices', 'volumeMounts'),
+    ...{ livenessProbe: handler, readinessProbe: handler, startupProbe: handler },
+    lifecycle: only({ postStart: handler, preStop: handler }),
+  }),
+);
+const pod = only({
+  metadata: only(members('name', 'generateName', 'namespace', 'labels', 'annotations', 'ownerReferences')),
+  spec: only({
+    ...members('hostNetwork', 'nodeSelector', 'os', 'restartPolicy', 'serviceAccount', 'serviceAccountName'),
+    ...{ containers, initContainers: containers, ephemeralContainers: containers },
+    securityContext: only(members('runAsUser')),
+    volumes: listOf(only(members('name', 'configMap', 'downwardAPI', 'projected'), () => 0)),
+  }),
+});
+const request = only({
+  ...members('uid', 'kind', 'resource', 'subResource', 'namespace', 'operation', 'dryRun'),
+  ...{ object: pod, oldObject: pod },
+});
+
+/** The members that decide over a request: a reader may leave out the others. */
+export const everything = (found: AdmissionRequest): unknown => request(found);
 
 /**
  * Fails where a reader of reviews and the plain one do not agree: on whether the bytes are refused, or on what was read,
@@ -72,7 +99,6 @@ export function judgeReader(
     hold(expected === undefined, 'the reader refuses what JSON.parse reads');
     return;
   }
-  if (expected === undefined && hasSkippedPart(bytes)) return;
   hold(expected !== undefined, 'the reader reads what JSON.parse or its own rules refuse');
   hold(isDeepStrictEqual(compared(found), compared(expected)), 'the reader reads something else than JSON.parse');
 }

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { parseReview, writeReview } from '../../webhook/admission-review.ts';
 import { type AdmissionSettings, admit } from '../../webhook/admit.ts';
-import { createKnownAnswers, type KnownAnswers } from '../../webhook/known-answers.ts';
+import { createKnownAnswers, isShort, type KnownAnswers } from '../../webhook/known-answers.ts';
 import type { PodReport } from '../../webhook/pod-report.ts';
 import { createReviewer, type Reviewer } from '../../webhook/reviewer.ts';
 import { type ServiceAccountSource, ServiceAccountUnavailable } from '../../webhook/service-accounts.ts';
@@ -48,8 +48,8 @@ beforeEach(() => {
   };
   const real = createKnownAnswers();
   known = {
-    get(key) {
-      const answer = real.get(key);
+    get(likeness) {
+      const answer = real.get(likeness);
       if (answer !== undefined) hits += 1;
       return answer;
     },
@@ -104,6 +104,45 @@ test('what its managed fields say does not matter', async () => {
   expect(hits).toBe(1);
 });
 
+test.each([
+  ['of other templates', (text: string, i: number) => text.replaceAll('7d9c6b5f4', `7d9c6b5f${i}`)],
+  ['with names of their own', (text: string, i: number) => text.replace('"generateName":"web-', `"name":"web-${i}`)],
+  ['with other programs', (text: string, i: number) => text.replace(/"image":"[^"]*"/, `"image":"web:${i}"`)],
+])('Pods %s are known too', async (_, change) => {
+  for (let i = 0; i < 4; i++) await reviewed(next((text) => change(text, i)).body);
+  expect(hits).toBe(2);
+});
+
+test('an answer that follows from the name of a Pod is known for Pods of that name alone', async () => {
+  const azure = (text: string) => text.replace('"labels":{', '"labels":{"azure.workload.identity/use":"true",');
+  const named = (name: string) => (text: string) =>
+    azure(text).replace('"generateName":"web-', `"generateName":"${name}-`);
+  for (let i = 0; i < 3; i++) await reviewed(next(azure).body);
+  expect(hits).toBe(1);
+  const answers = [];
+  for (const name of ['a', 'b', 'b', 'a']) answers.push(await reviewed(next(named(name)).body));
+  expect(hits).toBe(2);
+  const patches = answers.map(({ answer }) => JSON.parse(answer).response.patch);
+  expect([new Set(patches).size, patches[1] === patches[2]]).toEqual([2, true]);
+  // Whatever the name is that it is tried with.
+  const called = (value: string) => (text: string) =>
+    azure(text).replace(/"generateName":"[^"]*"/, `"generateName":${value}`);
+  for (const value of ['"another"', '"another"', '"other"', '"another"', 'null', 'null', '"x"', '""', '""', '"y"'])
+    await reviewed(next(called(value)).body);
+});
+
+test('a large Pod is known too', async () => {
+  const large = (text: string) => {
+    const review = JSON.parse(text);
+    const { containers } = review.request.object.spec;
+    for (let i = 0; i < 60; i++) containers.push({ ...containers[0], name: `web-${i}` });
+    return JSON.stringify(review);
+  };
+  expect(next(large).body.length).toBeGreaterThan(40_000);
+  for (let i = 0; i < 3; i++) await reviewed(next(large).body);
+  expect(hits).toBe(1);
+});
+
 test('a namespace that is null is as good as none, known or not', async () => {
   const without = (text: string) => text.replace('"namespace":"default","operation"', '"namespace":null,"operation"');
   for (let i = 0; i < 3; i++) expect((await reviewed(next(without).body)).namespace).toBe('');
@@ -118,8 +157,8 @@ describe('it is worked out anew', () => {
     'another ServiceAccount': (text: string) =>
       text.replaceAll('"serviceAccountName":"app"', '"serviceAccountName":"db"'),
     'another operation': (text: string) => text.replace('"operation":"CREATE"', '"operation":"UPDATE"'),
-    'another label': (text: string) =>
-      text.replace('"pod-template-hash":"7d9c6b5f4"', '"pod-template-hash":"7d9c6b5f5"'),
+    'another label': (text: string) => text.replace('"app.kubernetes.io/name":"web"', '"app.kubernetes.io/name":"db"'),
+    'another container': (text: string) => text.replace('"name":"exporter"', '"name":"importer"'),
   };
   test.each(Object.entries(change))('for %s', async (_, changed) => {
     await learn();
@@ -180,12 +219,6 @@ describe('nothing is kept', () => {
     expect(hits).toBe(0);
   });
 
-  test('of a Pod with a name', async () => {
-    const named = (text: string) => text.replace('"generateName":"web-7d9c6b5f4-"', '"name":"web"');
-    for (let i = 0; i < 3; i++) await reviewed(next(named).body);
-    expect(hits).toBe(0);
-  });
-
   test('of a review that says its uid twice', async () => {
     const twice = (text: string) => text.replace('"kind":{"group"', '"uid":"other","kind":{"group"');
     for (let i = 0; i < 3; i++) expect((await review(next(twice).body, () => {})).uid).toBe('other');
@@ -217,26 +250,43 @@ describe('nothing is kept', () => {
 });
 
 describe('known answers', () => {
-  const answer = (head: string) => ({
-    ...{ head, tail: '', namespace: '', result: 'unchanged' as const, reason: '' },
+  const answer = (key: string, more: object = {}) => ({
+    ...{ key, head: 'x'.repeat(100), tail: '', namespace: '', result: 'unchanged' as const, reason: '' },
     ...{ serviceAccount: { namespace: '', name: '', annotations: {} }, settings },
+    ...more,
   });
+  const like = (number: number, key: string, details = '') => ({ uid: '', number, key, details: () => details });
 
   test('those asked for again stay, of the others so many as fit', () => {
-    const answers = createKnownAnswers(4);
-    answers.put('often', answer('often'));
+    const answers = createKnownAnswers(400);
+    answers.put(1000, answer('often'));
     for (let i = 0; i < 100; i++) {
-      answers.put(`seldom ${i}`, answer(String(i)));
-      expect(answers.get('often')?.head).toBe('often');
+      answers.put(i, answer(`seldom ${i}`));
+      expect(answers.get(like(1000, 'often'))?.key).toBe('often');
     }
-    const left = Array.from({ length: 100 }, (_, i) => answers.get(`seldom ${i}`)).filter(Boolean);
+    const left = Array.from({ length: 100 }, (_, i) => answers.get(like(i, `seldom ${i}`))).filter(Boolean);
     expect(left.length).toBeLessThan(8);
-    expect(answers.get('seldom 99')?.head).toBe('99');
+    expect(answers.get(like(99, 'seldom 99'))?.key).toBe('seldom 99');
+  });
+
+  test('a key of the same number is another key', () => {
+    const answers = createKnownAnswers();
+    answers.put(1, answer('one'));
+    expect(answers.get(like(1, 'other'))).toBeUndefined();
+    answers.put(1, answer('other'));
+    expect([answers.get(like(1, 'one')), answers.get(like(1, 'other'))?.key]).toEqual([undefined, 'other']);
+  });
+
+  test('details count where the answer follows from them', () => {
+    const answers = createKnownAnswers();
+    answers.put(1, answer('one', { details: 'a' }));
+    answers.put(2, answer('two'));
+    const found = [like(1, 'one', 'a'), like(1, 'one', 'b'), like(2, 'two', 'b')].map((each) => answers.get(each)?.key);
+    expect(found).toEqual(['one', undefined, 'two']);
   });
 
   test('a long one is not kept', () => {
-    const answers = createKnownAnswers();
-    answers.put('long', answer('x'.repeat(16_385)));
-    expect(answers.get('long')).toBeUndefined();
+    expect(isShort(like(1, 'x'.repeat(100_000)), 'x'.repeat(31_000))).toBe(true);
+    expect(isShort(like(1, 'x'.repeat(100_000)), 'x'.repeat(31_073))).toBe(false);
   });
 });

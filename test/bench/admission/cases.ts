@@ -1,7 +1,7 @@
 /** Reviews to be answered, made of one that an API server has sent (review.json), and the ServiceAccounts behind them. */
 import { readFileSync } from 'node:fs';
 import type { Account } from '../../unit/service-accounts/protobuf-writer.ts';
-import type { Templates } from './differences.ts';
+import { COUNTED, type Templates } from './differences.ts';
 
 interface Pod {
   metadata: { annotations: Record<string, string> };
@@ -62,9 +62,17 @@ export const cases: readonly Case[] = [
   make('nothing', {}),
   make('one token, many templates', { ofAccount: ONE, templates: 'many templates' }),
   make('nothing, many templates', { templates: 'many templates' }),
+  make('one token, none alike', { ofAccount: ONE, templates: 'none alike', change: count }),
+  make('nothing, none alike', { templates: 'none alike', change: count }),
   make('aws', { ofAccount: { 'eks.amazonaws.com/role-arn': 'arn:aws:iam::111122223333:role/web' } }),
   make('big, one token', { ofAccount: ONE, change: grow }),
 ];
+
+/** A container with a name that is another one each time. */
+function count(pod: Pod): void {
+  const last = pod.spec.containers.at(-1);
+  if (last !== undefined) last.name += COUNTED;
+}
 
 /** Many containers like those that are there, as far as 100 KB. */
 function grow(pod: Pod): void {

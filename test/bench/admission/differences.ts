@@ -1,8 +1,11 @@
 /** In what the reviews of Pods differ that are created one after the other. */
 import type { Counter } from '../load/counter.ts';
 
-/** Pods of one template, or of templates of their own. */
-export type Templates = 'one template' | 'many templates';
+/** Pods of one template, of templates that differ in nothing that is read, or of which no two have the same containers. */
+export type Templates = 'one template' | 'many templates' | 'none alike';
+
+/** The end of a container's name in a review of which none is alike. */
+export const COUNTED = '-000000000';
 
 const HEX = '0123456789abcdef';
 /** As the API server draws names. */
@@ -15,7 +18,10 @@ export function differences(request: Buffer, templates: Templates): Counter[] {
   const volumes = placesOf(request, '"kube-api-access-');
   for (const at of volumes) counters.push({ at, digits: 5, letters: DRAWN });
   const hashes = [...placesOf(request, '"generateName":"web-'), ...placesOf(request, '"pod-template-hash":"')];
-  if (templates === 'many templates') for (const at of hashes) counters.push({ at, digits: 9, letters: HEX });
+  const containers = placesOf(request, COUNTED).map((at) => at - COUNTED.length + 1);
+  if (templates !== 'one template') for (const at of hashes) counters.push({ at, digits: 9, letters: HEX });
+  if (templates === 'none alike') for (const at of containers) counters.push({ at, digits: 9, letters: HEX });
+  if ((templates === 'none alike') !== containers.length > 0) throw new Error('the containers are other ones');
   if (uid < 24 || volumes.length === 0 || hashes.length !== 2) throw new Error('the review is of no ReplicaSet');
   return counters;
 }
