@@ -6,7 +6,7 @@
  * not deep. Of everything else there is no excerpt, and a parser is to say what it is.
  */
 
-const [WHOLE, THERE, APART, DRAWN, LIST, OBJECT] = [0, 1, 2, 3, 4, 5] as const;
+const [WHOLE, THERE, APART, APART_TEXT, DRAWN, LIST, OBJECT] = [0, 1, 2, 3, 4, 5, 6] as const;
 
 /** What becomes of a value. */
 export interface Part {
@@ -30,6 +30,8 @@ export const whole: Part = NO_PART;
 export const there: Part = { ...NO_PART, kind: THERE };
 /** It stays, and two excerpts are alike that differ in it. */
 export const apart = (): Part => ({ ...NO_PART, kind: APART });
+/** As `apart` where it is a text; another value stays as it is. */
+export const apartText = (): Part => ({ ...NO_PART, kind: APART_TEXT });
 /** A text of a prefix and five letters that the API server has drawn: they are apart. Another value stays as it is. */
 export const drawn = (prefix: string): Part => ({ ...NO_PART, kind: DRAWN, prefix: Buffer.from(prefix) });
 /** Something else than a list stays as it is. */
@@ -40,6 +42,7 @@ export function objectOf(members: Readonly<Record<string, Part>>, others?: Part)
   const table = new Map<number, Member>();
   for (const [name, part] of Object.entries(members)) {
     const key = Buffer.from(name);
+    if (key.length === 0) throw new Error('a member has no name');
     const number = numberOfKey(key, 0, key.length);
     if (table.has(number)) throw new Error(`two members have one number: ${name}`);
     table.set(number, { key, part });
@@ -63,7 +66,7 @@ export interface Excerpt {
   readonly key: string;
   /** In the order of the marks. */
   readonly apart: readonly Apart[];
-  /** Of the key; two keys may have the same one. Absent for a long text. */
+  /** Of the key; two keys may have the same one. Absent for a long body. */
   readonly number?: number;
 }
 
@@ -76,6 +79,7 @@ const MARK = 1;
 const SHARED = 256 * 1024;
 /** Nothing that is read is so deep. */
 const MAX_DEPTH = 64;
+const MAX_APART = 1_000;
 
 export function createCutter(root: Part): Cutter {
   const shared = Buffer.from(new ArrayBuffer(SHARED));
@@ -108,10 +112,11 @@ export function createCutter(root: Part): Cutter {
     const end = endOfValue(bytes, at, depth);
     if (end < 0 || kind === WHOLE) return end;
     if (kind === THERE) replace(bytes, at, end, ZERO);
-    else if (kind === APART) keepApart(part, bytes, at, end);
+    else if (kind === APART || (kind === APART_TEXT && bytes[at] === QUOTE)) keepApart(part, bytes, at, end);
     else if (kind === DRAWN && isDrawn(part.prefix, bytes, at, end))
       keepApart(part, bytes, end - 1 - DRAWN_LENGTH, end - 1);
-    return end;
+    // So many cost more than a parser, and nobody writes them.
+    return parts.length > MAX_APART ? -1 : end;
   }
 
   function keepApart(part: Part, bytes: Buffer, from: number, to: number): void {
@@ -131,8 +136,8 @@ export function createCutter(root: Part): Cutter {
     return true;
   }
 
+  /** The parts say how deep it goes. */
   function cutObject({ members, others }: Part, bytes: Buffer, start: number, depth: number): number {
-    if (depth > MAX_DEPTH) return -1;
     let at = start + 1;
     if (bytes[at] === END_BRACE) return at + 1;
     // Nothing of it is kept so far.
@@ -163,7 +168,6 @@ export function createCutter(root: Part): Cutter {
   }
 
   function cutList(items: Part, bytes: Buffer, start: number, depth: number): number {
-    if (depth > MAX_DEPTH) return -1;
     let at = start + 1;
     if (bytes[at] === END_BRACKET) return at + 1;
     for (;;) {
@@ -186,23 +190,28 @@ export function createCutter(root: Part): Cutter {
     return number >>> 1;
   }
 
-  return (bytes) => {
-    // What becomes of a value is never longer than it.
-    out = bytes.length < SHARED - 4 ? shared : Buffer.allocUnsafeSlow(bytes.length);
-    length = 0;
-    done = 0;
-    parts = [];
-    letters = -1;
+  function excerptOf(bytes: Buffer): Excerpt | undefined {
     const end = cut(root, bytes, 0, 0);
     if (end < 0) return undefined;
     for (let at = end; at < bytes.length; at++) if (!isSpace(bytes[at])) return undefined;
     writeTo(bytes, end);
     const key = out.toString('utf8', 0, length);
-    const excerpt = { key, apart: parts, ...(out === shared ? { number: numberOf() } : {}) };
-    // Nothing of a request is held until the next one.
-    out = shared;
-    parts = [];
-    return excerpt;
+    return out === shared ? { key, apart: parts, number: numberOf() } : { key, apart: parts };
+  }
+
+  return (bytes) => {
+    // What becomes of a value is never longer than it, and behind the last one there is room for a whole number.
+    out = bytes.length <= SHARED - 4 ? shared : Buffer.allocUnsafeSlow(bytes.length);
+    length = 0;
+    done = 0;
+    letters = -1;
+    try {
+      return excerptOf(bytes);
+    } finally {
+      // Nothing of a request is held until the next one.
+      out = shared;
+      parts = [];
+    }
   };
 }
 

@@ -4,10 +4,6 @@ import type { ServiceAccount } from './service-accounts.ts';
 
 /** An answer that needs no thought the second time. */
 export interface KnownAnswer {
-  /** Of the likeness. */
-  readonly key: string;
-  /** Of the likeness; absent where the answer does not follow from them. */
-  readonly details?: string;
   /** The text of the answer, before and after the uid. */
   readonly head: string;
   readonly tail: string;
@@ -41,19 +37,42 @@ export function createRecentKeys(): RecentKeys {
   };
 }
 
+/** There is no one answer for this key: it follows from what is apart, too. */
+export const IN_DETAIL = 'in detail';
+
+type Known = KnownAnswer | typeof IN_DETAIL;
+
 /** The answers to Pods that were asked about before, by the likeness of their reviews. Both are texts of some KiB. */
 export interface KnownAnswers {
-  get(likeness: Likeness): KnownAnswer | undefined;
-  put(number: number, answer: KnownAnswer): void;
+  get(likeness: Likeness): Known | undefined;
+  /** A long one is not kept. */
+  put(likeness: Likeness, known: Known): void;
 }
 
-/** Characters of keys and answers. Twice as many are held at most. */
+/** Characters of all that answers hold. Twice as many are held at most. */
 const GENERATION = 1024 * 1024;
-/** Characters of one key and its answer; most have 2,000 to 4,000. */
+/** Characters of one answer and what it holds; most have 2,000 to 4,000. */
 const MAX_LENGTH = 128 * 1024;
+/** What an answer takes beside its texts. */
+const OVERHEAD = 512;
 
-/** Whether an answer is worth being kept. */
-export const isShort = ({ key }: Likeness, answer: string): boolean => key.length + answer.length <= MAX_LENGTH;
+/** Whether there is room for an answer. */
+export const isShort = ({ key }: Likeness, known: Known): boolean => lengthOf(key, known) <= MAX_LENGTH;
+
+/** The annotations count, too: those of a ServiceAccount that is gone are held by nothing else. */
+function lengthOf(key: string, known: Known): number {
+  let length = OVERHEAD + key.length;
+  if (known === IN_DETAIL) return length;
+  const { head, tail, serviceAccount } = known;
+  length += head.length + tail.length;
+  for (const [name, value] of Object.entries(serviceAccount.annotations)) length += name.length + value.length;
+  return length;
+}
+
+interface Entry {
+  readonly key: string;
+  readonly known: Known;
+}
 
 /**
  * The newer ones, and those that were there before: when the newer are many, they take the others' place. A list by the time
@@ -61,33 +80,27 @@ export const isShort = ({ key }: Likeness, answer: string): boolean => key.lengt
  */
 export function createKnownAnswers(generation: number = GENERATION): KnownAnswers {
   // By number: V8 makes none of a long text.
-  let newer = new Map<number, KnownAnswer>();
-  let older = new Map<number, KnownAnswer>();
+  let newer = new Map<number, Entry>();
+  let older = new Map<number, Entry>();
   let length = 0;
-  function put(number: number, answer: KnownAnswer): void {
-    newer.set(number, answer);
-    length += lengthOf(answer);
+  function put(number: number, entry: Entry): void {
+    newer.set(number, entry);
+    length += lengthOf(entry.key, entry.known);
     if (length < generation) return;
     older = newer;
     newer = new Map();
     length = 0;
   }
   return {
-    get(likeness) {
-      const { number } = likeness;
-      const found = newer.get(number);
-      if (found !== undefined) return isOf(found, likeness) ? found : undefined;
-      const answer = older.get(number);
-      if (answer === undefined || !isOf(answer, likeness)) return undefined;
-      put(number, answer);
-      return answer;
+    get({ number, key }) {
+      const isNewer = newer.has(number);
+      const entry = isNewer ? newer.get(number) : older.get(number);
+      if (entry?.key !== key) return undefined;
+      if (!isNewer) put(number, entry);
+      return entry.known;
     },
-    put,
+    put(likeness, known) {
+      if (isShort(likeness, known)) put(likeness.number, { key: likeness.key, known });
+    },
   };
 }
-
-const lengthOf = ({ key, details = '', head, tail }: KnownAnswer) =>
-  key.length + details.length + head.length + tail.length;
-
-const isOf = ({ key, details }: KnownAnswer, likeness: Likeness) =>
-  key === likeness.key && (details === undefined || details === likeness.details());

@@ -1,14 +1,25 @@
-import { apart, createCutter, drawn, type Excerpt, listOf, objectOf, type Part, there, whole } from './excerpt.ts';
+import {
+  apart,
+  apartText,
+  createCutter,
+  drawn,
+  type Excerpt,
+  listOf,
+  objectOf,
+  type Part,
+  there,
+  whole,
+} from './excerpt.ts';
 
 /**
  * The parts of a review that are read: see `AdmissionRequest` and `Pod`. Whatever else is in it, nobody here gets to see,
  * so that a part that is forgotten is missing, and not overlooked. What is apart is what Pods of one template differ in.
  */
 
-const uid: Part = apart();
+const uid: Part = apartText();
 
 /** Drawn for each Pod before webhooks are asked: kubernetes/plugin/pkg/admission/serviceaccount. */
-const name = drawn('kube-api-access-');
+const drawnName = drawn('kube-api-access-');
 
 const action = objectOf({ port: whole });
 const handler = objectOf({ httpGet: action, tcpSocket: action });
@@ -23,34 +34,34 @@ const container = objectOf({
   restartPolicy: whole,
   startupProbe: handler,
   volumeDevices: whole,
-  volumeMounts: listOf(objectOf({ name }, whole)),
+  volumeMounts: listOf(objectOf({ name: drawnName }, whole)),
 });
 const containers = listOf(container);
 
 /** What controllers write: kubernetes/pkg/controller, the labels of k8s.io/api/apps/v1 and batch/v1. */
 const labels = objectOf(
   {
-    'apps.kubernetes.io/pod-index': apart(),
-    'batch.kubernetes.io/controller-uid': apart(),
-    'batch.kubernetes.io/job-completion-index': apart(),
-    'batch.kubernetes.io/job-name': apart(),
-    'controller-revision-hash': apart(),
-    'controller-uid': apart(),
-    'job-name': apart(),
-    'pod-template-generation': apart(),
-    'pod-template-hash': apart(),
-    'statefulset.kubernetes.io/pod-name': apart(),
+    'apps.kubernetes.io/pod-index': apartText(),
+    'batch.kubernetes.io/controller-uid': apartText(),
+    'batch.kubernetes.io/job-completion-index': apartText(),
+    'batch.kubernetes.io/job-name': apartText(),
+    'controller-revision-hash': apartText(),
+    'controller-uid': apartText(),
+    'job-name': apartText(),
+    'pod-template-generation': apartText(),
+    'pod-template-hash': apartText(),
+    'statefulset.kubernetes.io/pod-name': apartText(),
   },
   whole,
 );
 
 const pod = objectOf({
   metadata: objectOf({
-    name: apart(),
-    generateName: apart(),
+    name: apartText(),
+    generateName: apartText(),
     namespace: whole,
     labels,
-    annotations: objectOf({ 'batch.kubernetes.io/job-completion-index': apart() }, whole),
+    annotations: objectOf({ 'batch.kubernetes.io/job-completion-index': apartText() }, whole),
     ownerReferences: apart(),
   }),
   spec: objectOf({
@@ -65,7 +76,7 @@ const pod = objectOf({
     serviceAccount: whole,
     serviceAccountName: whole,
     // Those of podpass are of these kinds; of another one it is enough to know that it is another.
-    volumes: listOf(objectOf({ name, configMap: whole, downwardAPI: whole, projected: whole }, there)),
+    volumes: listOf(objectOf({ name: drawnName, configMap: whole, downwardAPI: whole, projected: whole }, there)),
   }),
 });
 
@@ -95,26 +106,35 @@ export interface Likeness {
   readonly key: string;
   /** Of the key; two keys may have the same one. */
   readonly number: number;
-  /** Everything that is apart, but for the uid and the drawn letters. */
-  details(): string;
+  /** What is apart counts too, but for the uid and the drawn letters. */
+  readonly inDetail: boolean;
 }
 
-/** Undefined where the request has not one uid as an API server writes it, or is long. */
+/** Undefined where the request has not one uid as an API server writes it, or its body is long. */
 export function likenessOf({ key, number, apart: parts }: Excerpt, bytes: Buffer): Likeness | undefined {
-  const textOf = ({ from, to }: (typeof parts)[number]) => bytes.toString('utf8', from, to);
   const [first, second] = parts.filter(({ part }) => part === uid);
-  const [, found] = first === undefined ? [] : (UID.exec(textOf(first)) ?? []);
+  const [, found] = first === undefined ? [] : (UID.exec(bytes.toString('utf8', first.from, first.to)) ?? []);
   if (found === undefined || second !== undefined || number === undefined) return undefined;
-  const details = () => parts.flatMap((each) => (each.part === uid || each.part === name ? [] : [textOf(each)])).join();
-  // No getter: V8 makes a map of its own for each, which holds the request until the next full collection.
-  return { uid: found, key, number, details };
+  return { uid: found, key, number, inDetail: false };
 }
 
 const UID = /^"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"$/;
 
-/** Another value for what is apart, never the same; the uid and the drawn letters stay, as no answer can follow from them. */
+/** The likeness of the same review, in detail. */
+export function inDetail({ uid: found, key, number }: Likeness, { apart: parts }: Excerpt, bytes: Buffer): Likeness {
+  const details = parts.flatMap(({ part, from, to }) => (isDetail(part) ? [bytes.toString('utf8', from, to)] : []));
+  const text = details.join();
+  let mixed = number;
+  for (let at = 0; at < text.length; at++) mixed = Math.imul(mixed ^ text.charCodeAt(at), 0x01000193);
+  return { uid: found, key: `${key}\0${text}`, number: mixed >>> 1, inDetail: true };
+}
+
+/** No answer can follow from the uid and the drawn letters. */
+const isDetail = (part: Part) => part !== uid && part !== drawnName;
+
+/** Another value for what is apart, and never the same one. */
 export function otherDetails(part: Part, found: string): string {
-  if (part === uid || part === name) return found;
-  if (found === '"another"') return '"other"';
-  return found.startsWith('"') || found === 'null' ? '"another"' : 'null';
+  if (!isDetail(part)) return found;
+  if (found.startsWith('"')) return `${found.slice(0, -1)}x"`;
+  return found === 'null' ? '0' : 'null';
 }

@@ -1,9 +1,17 @@
 import { printable } from '../src/fault.ts';
 import { type AdmissionRequest, excerptOf, requestIn, writeReview } from './admission-review.ts';
 import { type Admission, type AdmissionSettings, admit } from './admit.ts';
-import { createKnownAnswers, createRecentKeys, isShort, type KnownAnswers } from './known-answers.ts';
+import type { Excerpt } from './excerpt.ts';
+import {
+  createKnownAnswers,
+  createRecentKeys,
+  IN_DETAIL,
+  isShort,
+  type KnownAnswer,
+  type KnownAnswers,
+} from './known-answers.ts';
 import type { PodReport } from './pod-report.ts';
-import { type Likeness, likenessOf, otherDetails } from './review-parts.ts';
+import { inDetail, type Likeness, likenessOf, otherDetails } from './review-parts.ts';
 import type { FoundServiceAccount, ServiceAccountLookup, ServiceAccountSource } from './service-accounts.ts';
 
 /** A review that is answered. */
@@ -39,8 +47,20 @@ export function createReviewer(options: ReviewerOptions): Reviewer {
   const { serviceAccounts, settings, onReport, known = createKnownAnswers() } = options;
   const recent = createRecentKeys();
 
-  async function again(likeness: Likeness): Promise<{ reviewed?: Reviewed; lookup?: ServiceAccountLookup }> {
-    const answer = known.get(likeness);
+  /** By what the answer may be known, and that one; undefined for what has not been asked for before. */
+  function find(excerpt: Excerpt, body: Buffer): Found | undefined {
+    if (excerpt.number === undefined || !recent.note(excerpt.number)) return undefined;
+    const likeness = likenessOf(excerpt, body);
+    const answer = likeness && known.get(likeness);
+    if (likeness === undefined) return undefined;
+    if (answer !== IN_DETAIL) return { likeness, answer };
+    const detailed = inDetail(likeness, excerpt, body);
+    if (!recent.note(detailed.number)) return undefined;
+    const found = known.get(detailed);
+    return { likeness: detailed, answer: found === IN_DETAIL ? undefined : found };
+  }
+
+  async function again({ likeness, answer }: Found): Promise<{ reviewed?: Reviewed; lookup?: ServiceAccountLookup }> {
     if (answer === undefined) return {};
     const { head, tail, namespace, result, reason, serviceAccount } = answer;
     const lookup = await serviceAccounts.get(serviceAccount.namespace, serviceAccount.name);
@@ -50,15 +70,27 @@ export function createReviewer(options: ReviewerOptions): Reviewer {
     return { reviewed: { answer: head + uid + tail, uid, namespace, result, reason } };
   }
 
+  async function keep(answer: KnownAnswer, likeness: Likeness, admission: Settled, excerpt: Excerpt, body: Buffer) {
+    if (!isShort(likeness, answer)) return;
+    const others = () => requestIn(body, excerpt, otherDetails);
+    if (likeness.inDetail || (await isSameFor(others(), admission, answer.settings)))
+      return known.put(likeness, answer);
+    const detailed = inDetail(likeness, excerpt, body);
+    recent.note(detailed.number);
+    known.put(likeness, IN_DETAIL);
+    known.put(detailed, answer);
+  }
+
   return async (body, tellUid) => {
-    const excerpt = excerptOf(body);
-    const isRecent = excerpt?.number !== undefined && recent.note(excerpt.number);
-    const likeness = isRecent ? likenessOf(excerpt, body) : undefined;
-    if (likeness !== undefined) tellUid(likeness.uid);
-    const { reviewed, lookup } = likeness === undefined ? {} : await again(likeness);
+    let excerpt = excerptOf(body);
+    const found = excerpt && find(excerpt, body);
+    if (found !== undefined) tellUid(found.likeness.uid);
+    const { reviewed, lookup } = found === undefined ? {} : await again(found);
     if (reviewed !== undefined) return reviewed;
 
     const request = requestIn(body, excerpt);
+    // A large one is not held while others are asked.
+    if (found === undefined) excerpt = undefined;
     const { uid } = request;
     tellUid(uid);
     const goneBy = settings();
@@ -69,17 +101,20 @@ export function createReviewer(options: ReviewerOptions): Reviewer {
     const answer = writeReview(request, response);
     const namespace = printable(request.namespace ?? '');
     if (report !== undefined) onReport?.(request, report);
-    if (excerpt !== undefined && likeness !== undefined && isSettled(admission) && isShort(likeness, answer)) {
-      const { key, number } = likeness;
+    if (excerpt !== undefined && found !== undefined && isSettled(admission)) {
       const at = answer.indexOf(uid);
       const [head, tail] = [answer.slice(0, at), answer.slice(at + uid.length)];
-      const isSame = await isSameForOthers(requestIn(body, excerpt, otherDetails), admission, goneBy);
-      const details = isSame ? {} : { details: likeness.details() };
       const { serviceAccount } = admission.account;
-      known.put(number, { key, ...details, head, tail, namespace, result, reason, serviceAccount, settings: goneBy });
+      const kept = { head, tail, namespace, result, reason, serviceAccount, settings: goneBy };
+      await keep(kept, found.likeness, admission, excerpt, body);
     }
     return { answer, uid, namespace, result, reason, ...(problems === undefined ? {} : { problems }) };
   };
+}
+
+interface Found {
+  readonly likeness: Likeness;
+  readonly answer: KnownAnswer | undefined;
 }
 
 type Settled = Admission & { readonly account: FoundServiceAccount };
@@ -92,7 +127,7 @@ function isSettled(admission: Admission): admission is Settled {
 }
 
 /** Whether a Pod that differs only in what is apart is answered like this one. */
-async function isSameForOthers(
+async function isSameFor(
   other: AdmissionRequest,
   { response, result, reason, account }: Settled,
   settings: AdmissionSettings,

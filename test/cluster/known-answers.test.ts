@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { silentLog } from '../../src/log.ts';
 import { type Listener, listen } from '../../src/runtime/listener.ts';
 import { createWebhookApp } from '../../webhook/app.ts';
-import { createKnownAnswers } from '../../webhook/known-answers.ts';
+import { createKnownAnswers, IN_DETAIL } from '../../webhook/known-answers.ts';
 import type { Likeness } from '../../webhook/review-parts.ts';
 import { createReviewer } from '../../webhook/reviewer.ts';
 import type { ServiceAccountSource } from '../../webhook/service-accounts.ts';
@@ -38,7 +38,7 @@ describeCluster('Pods of one template, on a real API server', () => {
     const known = {
       get(likeness: Likeness) {
         const answer = answers.get(likeness);
-        if (answer !== undefined) hits += 1;
+        if (answer !== undefined && answer !== IN_DETAIL) hits += 1;
         return answer;
       },
       put: answers.put,
@@ -92,6 +92,7 @@ describeCluster('Pods of one template, on a real API server', () => {
       const labels = { app: 'web', 'statefulset.kubernetes.io/pod-name': name };
       const claim = { name: 'state', persistentVolumeClaim: { claimName: `state-${name}` } };
       await create({ name, labels }, { hostname: name, volumes: [claim] });
+      // One hit was before; the first two of a kind are worked out.
       expect(hits).toBe(Math.max(1, index));
     }
   });

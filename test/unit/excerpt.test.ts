@@ -1,7 +1,10 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
   apart,
+  apartText,
   createCutter,
   drawn,
   listOf,
@@ -14,11 +17,13 @@ import {
 
 const APART = apart();
 const DRAWN = drawn('drawn-');
+const TEXT = apartText();
 const cutter = createCutter(
   objectOf({
     all: whole,
     there,
     own: APART,
+    text: TEXT,
     name: DRAWN,
     some: objectOf({ all: whole, own: APART }),
     most: objectOf({ own: APART, name: DRAWN }, whole),
@@ -135,6 +140,35 @@ test('a long text leaves nothing behind for the next one', () => {
   expect(keyOf({ all: 1 })).toBe('{"all":1}');
 });
 
+test('a text that is apart is one, and another value is not', () => {
+  expect(keyOf({ text: 'x' })).toBe(keyOf({ text: '' }));
+  for (const value of [null, 1, true, {}, []]) expect(keyOf({ text: value })).toBe(JSON.stringify({ text: value }));
+});
+
+test('so much has a number that fits, and what does not fit is cut all the same', () => {
+  const of = (length: number) => cut(JSON.stringify({ all: 'x'.repeat(length - 10) }));
+  for (const length of [262_137, 262_138, 262_139, 262_140]) {
+    expect([of(length)?.key.length, typeof of(length)?.number]).toEqual([length, 'number']);
+  }
+  expect([of(262_141)?.key.length, of(262_141)?.number]).toEqual([262_141, undefined]);
+  expect(of(262_140)?.number).not.toBe(of(262_139)?.number);
+});
+
+test('a text that is no JSON to its end leaves nothing in memory', () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const before = process.memoryUsage().arrayBuffers;
+  expect(cut(`{"all":1,"own":"${' '.repeat(20_000_000)}`)).toBeUndefined();
+  collect();
+  expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(5_000_000);
+});
+
+test('so many parts that are apart are for a parser', () => {
+  const list = (length: number) => ({ list: Array.from({ length }, () => ({ name: 'drawn-bcdfg' })) });
+  expect(keyOf(list(1_000))).toContain('"drawn-\x01"');
+  expect(keyOf(list(1_001))).toBeUndefined();
+});
+
 describe('there is no excerpt', () => {
   const BAD = [
     ...[
@@ -175,10 +209,15 @@ describe('there is no excerpt', () => {
     ['space before it', ' {"all":1}'],
     ['a line end in it', '{"all":[1,\n2]}'],
     ['a backslash in a key that could be another', String.raw`{"\u0061ll":1}`],
-    ['very many levels', `{"all":${'['.repeat(100)}${']'.repeat(100)}}`],
+    ['very many levels', `{"all":${'['.repeat(65)}${']'.repeat(65)}}`],
+    ['very many levels of what is not read', `{"x":${'{"a":'.repeat(65)}1${'}'.repeat(65)}}`],
   ])('of JSON with %s, which a parser is to read', (_, text) => {
     expect(() => JSON.parse(text)).not.toThrow();
     expect(cut(text)).toBeUndefined();
+  });
+
+  test('but of JSON with many levels there is', () => {
+    expect(keyOf(JSON.parse(`{"all":${'['.repeat(64)}${']'.repeat(64)}}`))).toContain('['.repeat(64));
   });
 
   test.each(['\\"', '\\\\', '\\/', '\\b\\f\\n\\r\\t', '\\u00e4\\uD83D\\uDE00', '\x7f', ' '])(
@@ -216,7 +255,7 @@ function leftOf(value: unknown): unknown {
   const same = (each: unknown) => each;
   const zero = () => 0;
   return pick(value, {
-    ...{ all: same, own: same, name: same, there: zero },
+    ...{ all: same, own: same, text: same, name: same, there: zero },
     some: (each) => pick(each, { all: same, own: same }),
     most: same,
     kinds: (each) => pick(each, { all: same }, zero),
@@ -255,6 +294,7 @@ test('of any JSON the same is left as of the parsed value', () => {
 });
 
 test('nothing is cut that a parser refuses', () => {
+  let cuts = 0;
   const BYTES = Buffer.from('"\\{}[],:0e-.tun \n\x01\x7f');
   const change = fc.record({
     at: fc.nat(),
@@ -274,8 +314,10 @@ test('nothing is cut that a parser refuses', () => {
         );
       }
       if (cutter(bytes) === undefined) return;
+      cuts += 1;
       expect(left(bytes.toString())).toEqual(leftOf(JSON.parse(bytes.toString())));
     }),
     { numRuns: 5000, seed: 2 },
   );
+  expect(cuts).toBeGreaterThan(500);
 });

@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { AWS_LABEL_PREFIX, AZURE_PREFIX } from '../../src/catalog/presets.ts';
 import { parseReview } from '../../webhook/admission-review.ts';
-import { cutReview, likenessOf } from '../../webhook/review-parts.ts';
+import { apart, apartText, type Part } from '../../webhook/excerpt.ts';
+import { cutReview, inDetail, likenessOf, reviewParts } from '../../webhook/review-parts.ts';
 
 const recorded = JSON.parse(readFileSync(new URL('../bench/admission/review.json', import.meta.url), 'utf8'));
 const OTHER_UID = '705ab4f5-6393-11e8-b7cc-42010a800002';
@@ -122,14 +124,43 @@ test('the drawn name of a volume is told apart only as one and the same', () => 
   expect(key(text.replaceAll(drawn, 'zxb4a'))).not.toBe(key(text));
 });
 
-test('the details are all that is apart but the uid and the drawn letters', () => {
-  const ownerReferences = [{ kind: 'ReplicaSet', name: 'web' }];
-  const { request } = changed((review) => Object.assign(review.request.object.metadata, { ownerReferences }));
-  const { generateName, labels } = request.object.metadata;
-  const found = likeness({ ...recorded, request });
-  expect(found?.uid).toBe(request.uid);
-  const details = JSON.parse(`[${found?.details()}]`);
-  expect(details).toEqual([generateName, labels['pod-template-hash'], ownerReferences]);
+test('in detail, all that is apart counts but the uid and the drawn letters', () => {
+  const detailed = (change: (review: Review) => void) => {
+    const bytes = Buffer.from(JSON.stringify(changed(change)));
+    const excerpt = cutReview(bytes);
+    const found = excerpt && likenessOf(excerpt, bytes);
+    return excerpt && found && inDetail(found, excerpt, bytes);
+  };
+  const same = detailed(() => {});
+  expect(same).toMatchObject({ uid: recorded.request.uid, inDetail: true });
+  const ofOther = detailed(({ request }) => Object.assign(request, { uid: OTHER_UID }));
+  expect(ofOther).toEqual({ ...same, uid: OTHER_UID });
+  const others = [
+    detailed(({ request }) => Object.assign(request.object.metadata, { generateName: 'db-' })),
+    detailed(({ request }) => Object.assign(request.object.metadata.labels, { 'pod-template-hash': 'x' })),
+    detailed(({ request }) => Object.assign(request.object.metadata, { ownerReferences: [{ name: 'x' }] })),
+    detailed(({ request }) => Object.assign(request.object.metadata, { ownerReferences: [{ name: 'y' }] })),
+  ];
+  expect(new Set([same, ...others].map((each) => each?.key)).size).toBe(5);
+  expect(new Set([same, ...others].map((each) => each?.number)).size).toBe(5);
+});
+
+test('nothing is apart that an annotation or a label of ours is called', () => {
+  const { members } = reviewParts;
+  const names: string[] = [];
+  const collect = ({ members: inner = new Map(), items }: Part) => {
+    for (const { key, part } of inner.values()) {
+      if (part.kind === apart().kind || part.kind === apartText().kind) names.push(key.toString());
+      else collect(part);
+    }
+    if (items !== undefined) collect(items);
+  };
+  collect(reviewParts);
+  expect(members?.size).toBe(3);
+  expect(names.length).toBeGreaterThan(12);
+  const ours = ['podpass.dev', AWS_LABEL_PREFIX, AZURE_PREFIX, 'cloud.google.com'];
+  expect(names.filter((name) => ours.some((prefix) => name.startsWith(`${prefix}/`)))).toEqual([]);
+  expect(names.filter((name) => name.includes('/') && !/^[a-z]+\.kubernetes\.io\//.test(name))).toEqual([]);
 });
 
 test.each([

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { parseReview, writeReview } from '../../webhook/admission-review.ts';
 import { type AdmissionSettings, admit } from '../../webhook/admit.ts';
-import { createKnownAnswers, isShort, type KnownAnswers } from '../../webhook/known-answers.ts';
+import { createKnownAnswers, IN_DETAIL, isShort, type KnownAnswers } from '../../webhook/known-answers.ts';
 import type { PodReport } from '../../webhook/pod-report.ts';
 import { createReviewer, type Reviewer } from '../../webhook/reviewer.ts';
 import { type ServiceAccountSource, ServiceAccountUnavailable } from '../../webhook/service-accounts.ts';
@@ -50,7 +50,7 @@ beforeEach(() => {
   known = {
     get(likeness) {
       const answer = real.get(likeness);
-      if (answer !== undefined) hits += 1;
+      if (answer !== undefined && answer !== IN_DETAIL) hits += 1;
       return answer;
     },
     put: real.put,
@@ -120,8 +120,8 @@ test('an answer that follows from the name of a Pod is known for Pods of that na
   for (let i = 0; i < 3; i++) await reviewed(next(azure).body);
   expect(hits).toBe(1);
   const answers = [];
-  for (const name of ['a', 'b', 'b', 'a']) answers.push(await reviewed(next(named(name)).body));
-  expect(hits).toBe(2);
+  for (const name of ['a', 'b', 'b', 'a', 'b', 'a']) answers.push(await reviewed(next(named(name)).body));
+  expect(hits).toBe(3);
   const patches = answers.map(({ answer }) => JSON.parse(answer).response.patch);
   expect([new Set(patches).size, patches[1] === patches[2]]).toEqual([2, true]);
   // Whatever the name is that it is tried with.
@@ -250,43 +250,115 @@ describe('nothing is kept', () => {
 });
 
 describe('known answers', () => {
-  const answer = (key: string, more: object = {}) => ({
-    ...{ key, head: 'x'.repeat(100), tail: '', namespace: '', result: 'unchanged' as const, reason: '' },
-    ...{ serviceAccount: { namespace: '', name: '', annotations: {} }, settings },
-    ...more,
+  const answer = (head: string, annotations = {}) => ({
+    ...{ head, tail: '', namespace: '', result: 'unchanged' as const, reason: '' },
+    ...{ serviceAccount: { namespace: '', name: '', annotations }, settings },
   });
-  const like = (number: number, key: string, details = '') => ({ uid: '', number, key, details: () => details });
+  const like = (number: number, key = 'key') => ({ uid: '', number, key, inDetail: false });
 
   test('those asked for again stay, of the others so many as fit', () => {
-    const answers = createKnownAnswers(400);
-    answers.put(1000, answer('often'));
+    const answers = createKnownAnswers(2_200);
+    answers.put(like(1000), answer('often'));
     for (let i = 0; i < 100; i++) {
-      answers.put(i, answer(`seldom ${i}`));
-      expect(answers.get(like(1000, 'often'))?.key).toBe('often');
+      answers.put(like(i), answer(`seldom ${i}`));
+      expect(answers.get(like(1000))).toMatchObject({ head: 'often' });
     }
-    const left = Array.from({ length: 100 }, (_, i) => answers.get(like(i, `seldom ${i}`))).filter(Boolean);
+    const left = Array.from({ length: 100 }, (_, i) => answers.get(like(i))).filter(Boolean);
     expect(left.length).toBeLessThan(8);
-    expect(answers.get(like(99, 'seldom 99'))?.key).toBe('seldom 99');
+    expect(answers.get(like(99))).toMatchObject({ head: 'seldom 99' });
   });
 
   test('a key of the same number is another key', () => {
     const answers = createKnownAnswers();
-    answers.put(1, answer('one'));
+    answers.put(like(1, 'one'), answer('one'));
     expect(answers.get(like(1, 'other'))).toBeUndefined();
-    answers.put(1, answer('other'));
-    expect([answers.get(like(1, 'one')), answers.get(like(1, 'other'))?.key]).toEqual([undefined, 'other']);
+    answers.put(like(1, 'other'), answer('other'));
+    expect([answers.get(like(1, 'one')), answers.get(like(1, 'other'))]).toMatchObject([undefined, { head: 'other' }]);
   });
 
-  test('details count where the answer follows from them', () => {
+  test('a long one is not kept, whatever it is that is long', () => {
+    const long = 'x'.repeat(131_000);
     const answers = createKnownAnswers();
-    answers.put(1, answer('one', { details: 'a' }));
-    answers.put(2, answer('two'));
-    const found = [like(1, 'one', 'a'), like(1, 'one', 'b'), like(2, 'two', 'b')].map((each) => answers.get(each)?.key);
-    expect(found).toEqual(['one', undefined, 'two']);
+    expect(isShort(like(1), answer(long.slice(1_000)))).toBe(true);
+    for (const [likeness, known] of [
+      [like(1, long), answer('')],
+      [like(1), answer(long)],
+      [like(1), answer('', { 'podpass.dev/audiences': long })],
+      [like(1, long), IN_DETAIL],
+    ] as const) {
+      expect(isShort(likeness, known)).toBe(false);
+      answers.put(likeness, known);
+      expect(answers.get(likeness)).toBeUndefined();
+    }
   });
 
-  test('a long one is not kept', () => {
-    expect(isShort(like(1, 'x'.repeat(100_000)), 'x'.repeat(31_000))).toBe(true);
-    expect(isShort(like(1, 'x'.repeat(100_000)), 'x'.repeat(31_073))).toBe(false);
+  test('what they hold has a limit, however little the answers are', () => {
+    const answers = createKnownAnswers();
+    const annotations = () => ({ 'podpass.dev/audiences': 'x'.repeat(16_000) });
+    for (let i = 0; i < 1_000; i++) answers.put(like(i), answer('', annotations()));
+    const held = (count: number) =>
+      Array.from({ length: count }, (_, i) => answers.get(like(i))).filter(Boolean).length;
+    expect(held(1_000)).toBeLessThan(2 * 66);
+    for (let i = 0; i < 10_000; i++) answers.put(like(i), IN_DETAIL);
+    expect(held(10_000)).toBeLessThan(2 * 2_048);
   });
+});
+
+/** Whatever stands in what is apart, an answer is the one that is worked out anew. */
+test('no value of what controllers write is taken for another one', async () => {
+  const values = [
+    '"a"',
+    '"b"',
+    '""',
+    '"ax"',
+    String.raw`"\u0061"`,
+    'null',
+    '5',
+    'true',
+    '{}',
+    '[]',
+    '[{"controller":true}]',
+  ];
+  const azure = '"azure.workload.identity/use":"true"';
+  const spec = '{"containers":[{"name":"web"}]}';
+  const pods = values.flatMap((value) => [
+    `{"metadata":{"name":${value}},"spec":${spec}}`,
+    `{"metadata":{"name":${value},"labels":{${azure}}},"spec":${spec}}`,
+    `{"metadata":{"generateName":${value},"labels":{${azure},"job-name":"x"}},"spec":${spec}}`,
+    `{"metadata":{"name":"a","labels":{"job-name":${value}}},"spec":${spec}}`,
+    `{"metadata":{"name":"a","labels":{${azure},"pod-template-hash":${value}}},"spec":${spec}}`,
+    `{"metadata":{"name":"a","annotations":{"batch.kubernetes.io/job-completion-index":${value}}},"spec":${spec}}`,
+    `{"metadata":{"name":"a","ownerReferences":${value}},"spec":${spec}}`,
+  ]);
+  const outcome = async (work: () => Promise<unknown>) => work().catch((error: Error) => error.message);
+  for (let round = 0; round < 4; round++) {
+    for (const pod of round % 2 > 0 ? pods.toReversed() : pods) {
+      const { body } = next((text) => text.replace(/"object":.*,"oldObject":/, `"object":${pod},"oldObject":`));
+      const anew = outcome(async () => {
+        const request = parseReview(body);
+        return writeReview(request, (await admit(request, source, settings)).response);
+      });
+      const found = outcome(async () => (await review(body, () => {})).answer);
+      expect([pod, await found]).toEqual([pod, await anew]);
+    }
+  }
+  expect(hits).toBeGreaterThan(values.length);
+});
+
+test('a Pod that is answered by its name is worked out once, not twice, when its like have been', async () => {
+  const azure = (name: string) => (text: string) =>
+    text
+      .replace('"labels":{', '"labels":{"azure.workload.identity/use":"true",')
+      .replace('"generateName":"web-', `"name":"${name}`);
+  const before = asked.length;
+  let lookups = 0;
+  const { get } = source;
+  source = {
+    get(...of) {
+      lookups += 1;
+      return get(...of);
+    },
+  };
+  for (let i = 0; i < 10; i++) await review(next(azure(`db-${i}`)).body, () => {});
+  expect([lookups, asked.length - before, hits]).toEqual([10, 10, 0]);
 });
