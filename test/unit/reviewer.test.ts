@@ -34,6 +34,19 @@ let reports: PodReport[];
 let hits: number;
 let known: KnownAnswers;
 let review: Reviewer;
+/** Counts what is found in it. */
+function counting(): KnownAnswers {
+  const real = createKnownAnswers();
+  return {
+    get(likeness) {
+      const answer = real.get(likeness);
+      if (answer !== undefined && answer !== IN_DETAIL) hits += 1;
+      return answer;
+    },
+    put: real.put,
+  };
+}
+
 beforeEach(() => {
   settings = { ...mutationSettings({ presets: 'aws,azure,gcp', azureTenantId: 'tenant' }), ephemeralContainers: false };
   annotations = ONE;
@@ -46,15 +59,7 @@ beforeEach(() => {
       return { found: true, source: 'cache', serviceAccount: { namespace, name, annotations } };
     },
   };
-  const real = createKnownAnswers();
-  known = {
-    get(likeness) {
-      const answer = real.get(likeness);
-      if (answer !== undefined && answer !== IN_DETAIL) hits += 1;
-      return answer;
-    },
-    put: real.put,
-  };
+  known = counting();
   review = createReviewer({
     serviceAccounts: { get: (namespace, name) => source.get(namespace, name) },
     settings: () => settings,
@@ -304,45 +309,54 @@ describe('known answers', () => {
   });
 });
 
-/** Whatever stands in what is apart, an answer is the one that is worked out anew. */
-test('no value of what controllers write is taken for another one', async () => {
+const AZURE = '"azure.workload.identity/use":"true"';
+const SPEC = '{"containers":[{"name":"web"}]}';
+
+// An answer is learnt from Pods with the one value, and given to a Pod with the other.
+test.each([
+  ['a name', (value: string) => `{"metadata":{"name":${value}},"spec":${SPEC}}`],
+  ['a name that counts', (value: string) => `{"metadata":{"name":${value},"labels":{${AZURE}}},"spec":${SPEC}}`],
+  [
+    'a prefix that counts',
+    (value: string) => `{"metadata":{"generateName":${value},"labels":{${AZURE}}},"spec":${SPEC}}`,
+  ],
+  ['a label', (value: string) => `{"metadata":{"name":"a","labels":{"job-name":${value}}},"spec":${SPEC}}`],
+  [
+    'an annotation',
+    (value: string) =>
+      `{"metadata":{"name":"a","annotations":{"batch.kubernetes.io/job-completion-index":${value}}},"spec":${SPEC}}`,
+  ],
+  ['an owner', (value: string) => `{"metadata":{"name":"a","ownerReferences":${value}},"spec":${SPEC}}`],
+])('no value of %s is taken for another one', async (_, podOf) => {
   const values = [
     '"a"',
     '"b"',
     '""',
+    '"another"',
     '"ax"',
     String.raw`"\u0061"`,
     'null',
     '5',
-    'true',
     '{}',
-    '[]',
     '[{"controller":true}]',
   ];
-  const azure = '"azure.workload.identity/use":"true"';
-  const spec = '{"containers":[{"name":"web"}]}';
-  const pods = values.flatMap((value) => [
-    `{"metadata":{"name":${value}},"spec":${spec}}`,
-    `{"metadata":{"name":${value},"labels":{${azure}}},"spec":${spec}}`,
-    `{"metadata":{"generateName":${value},"labels":{${azure},"job-name":"x"}},"spec":${spec}}`,
-    `{"metadata":{"name":"a","labels":{"job-name":${value}}},"spec":${spec}}`,
-    `{"metadata":{"name":"a","labels":{${azure},"pod-template-hash":${value}}},"spec":${spec}}`,
-    `{"metadata":{"name":"a","annotations":{"batch.kubernetes.io/job-completion-index":${value}}},"spec":${spec}}`,
-    `{"metadata":{"name":"a","ownerReferences":${value}},"spec":${spec}}`,
-  ]);
   const outcome = async (work: () => Promise<unknown>) => work().catch((error: Error) => error.message);
-  for (let round = 0; round < 4; round++) {
-    for (const pod of round % 2 > 0 ? pods.toReversed() : pods) {
-      const { body } = next((text) => text.replace(/"object":.*,"oldObject":/, `"object":${pod},"oldObject":`));
-      const anew = outcome(async () => {
-        const request = parseReview(body);
-        return writeReview(request, (await admit(request, source, settings)).response);
-      });
-      const found = outcome(async () => (await review(body, () => {})).answer);
-      expect([pod, await found]).toEqual([pod, await anew]);
+  for (const learnt of values) {
+    for (const value of values) {
+      review = createReviewer({ serviceAccounts: source, settings: () => settings, known: counting() });
+      for (const each of [learnt, learnt, value, value, learnt, value]) {
+        const pod = podOf(each);
+        const { body } = next((text) => text.replace(/"object":.*,"oldObject":/, `"object":${pod},"oldObject":`));
+        const anew = outcome(async () => {
+          const request = parseReview(body);
+          return writeReview(request, (await admit(request, source, settings)).response);
+        });
+        const found = outcome(async () => (await review(body, () => {})).answer);
+        expect([pod, await found]).toEqual([pod, await anew]);
+      }
     }
   }
-  expect(hits).toBeGreaterThan(values.length);
+  expect(hits).toBeGreaterThan(2 * values.length);
 });
 
 test('a Pod that is answered by its name is worked out once, not twice, when its like have been', async () => {
