@@ -62,8 +62,10 @@ export class ApiDouble {
       return;
     }
     if (searchParams.has('watch')) {
-      // Headers alone: the watch stays open.
+      // Headers alone, and an end when it was asked for: to give a watch up costs more.
       response.writeHead(200, { 'Content-Type': 'application/json' }).flushHeaders();
+      const end = setTimeout(() => response.end(), Number(searchParams.get('timeoutSeconds')) * 1_000);
+      response.on('close', () => clearTimeout(end));
       return;
     }
     response.setHeader('Content-Type', 'application/vnd.kubernetes.protobuf');
