@@ -151,8 +151,7 @@ export function createCutter(root: Part): Cutter {
       const part = member !== undefined && isKey(member.key, bytes, from + 1, at - 1) ? member.part : others;
       if (part === undefined) {
         // With the comma before it, or, where there was nothing before it, the one after it.
-        if (!isEmpty) writeTo(bytes, from - 1);
-        else writeTo(bytes, from);
+        writeTo(bytes, isEmpty ? from : from - 1);
         at = endOfValue(bytes, at + 1, depth + 1);
         if (at < 0) return at;
         done = isEmpty && bytes[at] === COMMA ? at + 1 : at;

@@ -51,8 +51,8 @@ export function createReviewer(options: ReviewerOptions): Reviewer {
   function find(excerpt: Excerpt, body: Buffer): Found | undefined {
     if (excerpt.number === undefined || !recent.note(excerpt.number)) return undefined;
     const likeness = likenessOf(excerpt, body);
-    const answer = likeness && known.get(likeness);
     if (likeness === undefined) return undefined;
+    const answer = known.get(likeness);
     if (answer !== IN_DETAIL) return { likeness, answer };
     const detailed = inDetail(likeness, excerpt, body);
     if (!recent.note(detailed.number)) return undefined;

@@ -2,10 +2,9 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { silentLog } from '../../src/log.ts';
 import { type Listener, listen } from '../../src/runtime/listener.ts';
 import { createWebhookApp } from '../../webhook/app.ts';
-import { createKnownAnswers, IN_DETAIL } from '../../webhook/known-answers.ts';
-import type { Likeness } from '../../webhook/review-parts.ts';
 import { createReviewer } from '../../webhook/reviewer.ts';
 import type { ServiceAccountSource } from '../../webhook/service-accounts.ts';
+import { countedAnswers } from '../counted-answers.ts';
 import { mutationSettings } from '../mutation-settings.ts';
 import { type ControlPlane, startControlPlane } from './control-plane.ts';
 import { testCa } from './podpass.ts';
@@ -34,15 +33,9 @@ describeCluster('Pods of one template, on a real API server', () => {
       }),
     };
     const settings = mutationSettings({});
-    const answers = createKnownAnswers();
-    const known = {
-      get(likeness: Likeness) {
-        const answer = answers.get(likeness);
-        if (answer !== undefined && answer !== IN_DETAIL) hits += 1;
-        return answer;
-      },
-      put: answers.put,
-    };
+    const known = countedAnswers(() => {
+      hits += 1;
+    });
     const review = createReviewer({ serviceAccounts, settings: () => settings, known });
     const handler = createWebhookApp({ review, onAdmission() {}, log: silentLog });
     const pair = { ...testCa().issue(), notBefore: Date.now(), notAfter: Date.now() + 3_600_000 };

@@ -6,6 +6,7 @@ import { createKnownAnswers, IN_DETAIL, isShort, type KnownAnswers } from '../..
 import type { PodReport } from '../../webhook/pod-report.ts';
 import { createReviewer, type Reviewer } from '../../webhook/reviewer.ts';
 import { type ServiceAccountSource, ServiceAccountUnavailable } from '../../webhook/service-accounts.ts';
+import { countedAnswers } from '../counted-answers.ts';
 import { mutationSettings } from '../mutation-settings.ts';
 
 const recorded = JSON.stringify(
@@ -34,18 +35,10 @@ let reports: PodReport[];
 let hits: number;
 let known: KnownAnswers;
 let review: Reviewer;
-/** Counts what is found in it. */
-function counting(): KnownAnswers {
-  const real = createKnownAnswers();
-  return {
-    get(likeness) {
-      const answer = real.get(likeness);
-      if (answer !== undefined && answer !== IN_DETAIL) hits += 1;
-      return answer;
-    },
-    put: real.put,
-  };
-}
+const counting = () =>
+  countedAnswers(() => {
+    hits += 1;
+  });
 
 beforeEach(() => {
   settings = { ...mutationSettings({ presets: 'aws,azure,gcp', azureTenantId: 'tenant' }), ephemeralContainers: false };

@@ -64,9 +64,9 @@ async function startScene(bench: Bench) {
     /** What it does every half a minute makes V8 compile anew, for seconds: it shall have done that once. */
     async settle({ body, templates }: Case): Promise<void> {
       const request = requestBytes('POST', '/mutate?timeout=10s', { body });
+      const counters = differences(request, templates);
       const until = performance.now() + SETTLE_MS;
-      while (performance.now() < until)
-        await generator.run('podpass', request, bench.plan.roundMs, differences(request, templates));
+      while (performance.now() < until) await generator.run('podpass', request, bench.plan.roundMs, counters);
     },
     async candidates({ name, body, templates, patched }: Case, notes: Set<string>): Promise<Candidate[]> {
       const request = requestBytes('POST', '/mutate?timeout=10s', { body });
