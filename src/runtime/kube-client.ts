@@ -129,6 +129,8 @@ export interface KubeRequestOptions {
   readonly maxBytes?: number;
   readonly signal?: AbortSignal;
   readonly accept?: string;
+  /** Is shown the first bytes of the body while the rest is on its way. */
+  readonly onBegun?: (answer: KubeResponse) => void;
 }
 
 export interface KubeStreamOptions {
@@ -330,7 +332,7 @@ export function createKubeClient(
   }
 
   async function exchange(outgoing: Outgoing, options: KubeRequestOptions): Promise<KubeResponse> {
-    const { timeoutMs, maxBytes = MAX_BYTES, signal } = options;
+    const { timeoutMs, maxBytes = MAX_BYTES, signal, onBegun } = options;
     const limit = limitFor(outgoing, signal);
     limit.expect(timeoutMs);
     try {
@@ -339,15 +341,17 @@ export function createKubeClient(
         outgoing.method === 'GET'
           ? await sendInDoubt(asked, limit.signal, timeoutMs / 2)
           : await send(asked, limit.signal);
+      const { statusCode: status = 0, headers } = response;
       const chunks: Buffer[] = [];
       let size = 0;
       for await (const chunk of response as AsyncIterable<Buffer>) {
+        if (size === 0) onBegun?.({ status, headers, body: chunk });
         size += chunk.length;
         if (size > maxBytes)
           throw new KubeError('too-large', `${named(outgoing)}: the answer is over ${maxBytes} bytes`);
         chunks.push(chunk);
       }
-      return { status: response.statusCode ?? 0, headers: response.headers, body: Buffer.concat(chunks) };
+      return { status, headers, body: Buffer.concat(chunks) };
     } catch (error) {
       throw asKubeError(error, outgoing, limit.signal);
     } finally {

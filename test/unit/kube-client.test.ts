@@ -229,6 +229,23 @@ describe('get and post', () => {
     expect(seen[0]?.headers).not.toHaveProperty('accept-encoding');
   });
 
+  it('shows the first bytes while the rest is on its way, once, of whatever status', async () => {
+    let goOn: () => unknown = () => undefined;
+    const server = await serve((_, response) => {
+      response.writeHead(410, { 'x-test': 'yes' }).write('first');
+      goOn = () => response.write(' and', () => response.end(' last'));
+    });
+    const begun: string[] = [];
+    const { body } = await clientOf(server).get('/', {
+      timeoutMs: 5_000,
+      onBegun(answer) {
+        begun.push(`${answer.status} ${answer.headers['x-test']} ${answer.body}`);
+        goOn();
+      },
+    });
+    expect([begun, body.toString()]).toEqual([['410 yes first'], 'first and last']);
+  });
+
   it('posts JSON', async () => {
     const server = await serve(async (request, response) => {
       const chunks: Buffer[] = [];

@@ -1,8 +1,8 @@
 import { setImmediate } from 'node:timers/promises';
-import type { KubeClient } from '../../src/runtime/kube-client.ts';
+import type { KubeClient, KubeResponse } from '../../src/runtime/kube-client.ts';
 import type { Wanted } from './account.ts';
 import { codeOf, MAX_BYTES, PATH } from './kube-json.ts';
-import { ACCEPT, type Page, readPage } from './page.ts';
+import { ACCEPT, nextOf, type Page, readPage } from './page.ts';
 import type { Store } from './store.ts';
 
 // The page size of client-go's pager: https://pkg.go.dev/k8s.io/client-go/tools/pager
@@ -26,31 +26,51 @@ export async function list(
   signal: AbortSignal,
 ): Promise<string> {
   store.beginRound();
-  let limit = FIRST_PAGE;
+  let asked = ask('', FIRST_PAGE);
   let version: string | undefined;
-  let next = '';
   for (;;) {
-    const query = new URLSearchParams({ limit: String(limit), ...(next === '' ? {} : { continue: next }) });
-    const page = await ask(`${PATH}?${query}`);
-    if (page === 'too-large' && limit === 1) throw new Error('a ServiceAccount is too large to be read');
+    const follow = (next: string, compact: boolean) =>
+      ask(next, compact && version === undefined && asked.limit === FIRST_PAGE ? COMPACT_PAGE : asked.limit);
+    // The API server works on a page while the rest of the one before comes in and is read.
+    const next = await asked.goesOn;
+    const ahead = next ? follow(next, true) : undefined;
+    const page = await read(asked);
     if (page === 'too-large') {
-      limit = Math.ceil(limit / 8);
+      if (asked.limit === 1) throw new Error('a ServiceAccount is too large to be read');
+      asked = ask(asked.from, Math.ceil(asked.limit / 8));
       continue;
     }
-    if (version === undefined && page.compact && limit === FIRST_PAGE) limit = COMPACT_PAGE;
+    heard();
+    if (page.next === '') {
+      await store.sweep(() => setImmediate());
+      return version ?? page.version;
+    }
+    asked = ahead?.from === page.next ? ahead : follow(page.next, page.compact);
     // The first page fixes the version of the whole list, and so where the watch has to begin.
     version ??= page.version;
-    next = page.next;
-    heard();
-    if (next === '') break;
   }
-  await store.sweep(() => setImmediate());
-  return version;
 
-  async function ask(path: string): Promise<Page | 'too-large'> {
+  function ask(from: string, limit: number): Asked {
+    const query = new URLSearchParams({ limit: String(limit), ...(from === '' ? {} : { continue: from }) });
+    let tell: (next?: string) => void = () => undefined;
+    const goesOn = new Promise<string | undefined>((resolve) => {
+      tell = resolve;
+    });
+    const answer = client.get(`${PATH}?${query}`, {
+      ...{ timeoutMs: PAGE_TIMEOUT_MS, maxBytes: MAX_BYTES, accept: ACCEPT, signal },
+      onBegun: ({ status, headers, body }) => tell(status === 200 ? nextOf(body, headers['content-type']) : undefined),
+    });
+    // One that was asked for too early fails without anybody who waits for it.
+    answer.then(
+      () => tell(),
+      () => tell(),
+    );
+    return { from, limit, goesOn, answer };
+  }
+
+  async function read({ answer }: Asked): Promise<Page | 'too-large'> {
     try {
-      const limits = { timeoutMs: PAGE_TIMEOUT_MS, maxBytes: MAX_BYTES, accept: ACCEPT, signal };
-      const { status, headers, body } = await client.get(path, limits);
+      const { status, headers, body } = await answer;
       // The rest of a list is kept for about 5 minutes; begin again after that:
       // https://kubernetes.io/docs/reference/using-api/api-concepts/#retrieving-large-results-sets-in-chunks
       if (status !== 200) throw new Error(`listing ServiceAccounts was answered with HTTP ${status}`);
@@ -60,4 +80,14 @@ export async function list(
       throw error;
     }
   }
+}
+
+/** A page that was asked for. */
+interface Asked {
+  /** The continue token; empty for the first page. */
+  readonly from: string;
+  readonly limit: number;
+  /** The next page's continue token, as soon as it is known; undefined where only the whole page tells. */
+  readonly goesOn: Promise<string | undefined>;
+  readonly answer: Promise<KubeResponse>;
 }

@@ -1,5 +1,5 @@
 import { type Annotations, NO_ANNOTATIONS, pick, type Wanted } from './account.ts';
-import { type KubeObject, OutOfStep, parse } from './kube-json.ts';
+import { type KubeObject, MAX_BYTES, OutOfStep, parse } from './kube-json.ts';
 import { Malformed, Message } from './protobuf.ts';
 
 /** A part of the list of all ServiceAccounts. */
@@ -61,9 +61,7 @@ const MAP_ENTRY = { key: 1, value: 2 };
 
 async function fromProtobuf(body: Buffer, wanted: Wanted, see: See, pause: () => Promise<unknown>): Promise<Page> {
   try {
-    if (!body.subarray(0, MAGIC.length).equals(MAGIC)) throw new Malformed('the envelope is missing');
-    const [list] = only(new Message(body, MAGIC.length), UNKNOWN_RAW);
-    if (list === undefined) throw new Malformed('the envelope is empty');
+    const list = listIn(body, body.length);
     let [version, next] = ['', ''];
     let seen = 0;
     while (list.next()) {
@@ -79,6 +77,30 @@ async function fromProtobuf(body: Buffer, wanted: Wanted, see: See, pause: () =>
     if (error instanceof Malformed) throw new OutOfStep(`the API server sent no list: ${error.message}`);
     throw error;
   }
+}
+
+/**
+ * Where the list goes on after a page, told from the first bytes of that page, with the metadata before the items;
+ * undefined where they do not tell.
+ */
+export function nextOf(first: Buffer, contentType: string | undefined): string | undefined {
+  if (!contentType?.startsWith(PROTOBUF)) return undefined;
+  try {
+    const list = listIn(first, MAX_BYTES);
+    const metadata = list.next() && list.field === LIST.metadata ? list.message() : undefined;
+    return metadata?.isWhole ? listMeta(metadata)[1] : undefined;
+  } catch (error) {
+    if (error instanceof Malformed) return undefined;
+    throw error;
+  }
+}
+
+/** `end` is where the body ends, which need not be here yet. Throws Malformed. */
+function listIn(body: Buffer, end: number): Message {
+  if (!body.subarray(0, MAGIC.length).equals(MAGIC)) throw new Malformed('the envelope is missing');
+  const [list] = only(new Message(body, MAGIC.length, end), UNKNOWN_RAW);
+  if (list === undefined) throw new Malformed('the envelope is empty');
+  return list;
 }
 
 function* only(message: Message, field: number): Generator<Message> {

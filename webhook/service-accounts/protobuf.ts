@@ -44,6 +44,11 @@ export class Message {
     return false;
   }
 
+  /** All of it is there; else its bytes are the first ones of a longer text, and the last field may be cut off. */
+  get isWhole(): boolean {
+    return this.#end <= this.#bytes.length;
+  }
+
   /** The field as text. */
   text(): string {
     return this.#bytes.toString('utf8', this.#from, this.#to);

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { OutOfStep } from '../../../webhook/service-accounts/kube-json.ts';
-import { type Page, readPage } from '../../../webhook/service-accounts/page.ts';
+import { nextOf, type Page, readPage } from '../../../webhook/service-accounts/page.ts';
 import { type Account, listOf } from '../../unit/service-accounts/protobuf-writer.ts';
 import { annotationKeys, jsonTokens } from '../dictionary.ts';
 import { bytesOf, podSeeds } from '../seeds.ts';
@@ -21,6 +21,8 @@ const ACCOUNTS: readonly Account[] = podSeeds()
     ...{ namespace: 'shop', name: `app-${index}` },
     annotations: { ...account, 'example.com/note': 'not ours' },
   }));
+
+const typeOf = (compact: boolean) => (compact ? 'application/vnd.kubernetes.protobuf' : 'application/json');
 
 const asJson = (accounts: readonly Account[], resourceVersion: string, next: string) =>
   bytesOf({
@@ -43,6 +45,8 @@ export const target: Target = {
   ],
   async judge(bytes) {
     const compact = bytes.subarray(0, 4).toString('latin1') === 'k8s\0';
+    // Of a page that is not all there yet, too.
+    nextOf(bytes.subarray(0, bytes.length / 2), typeOf(compact));
     const reading = await read(bytes, compact);
     if (reading === undefined) return;
     for (const { annotations } of reading.seen)
@@ -66,9 +70,8 @@ async function read(bytes: Buffer, compact: boolean): Promise<Reading | undefine
   const seen: Required<Account>[] = [];
   const see = (namespace: string, name: string, annotations: object) =>
     void seen.push({ namespace, name, annotations: { ...annotations } });
-  const type = compact ? 'application/vnd.kubernetes.protobuf' : 'application/json';
   try {
-    const { version, next } = await readPage(bytes, type, { wanted, see, pause: async () => {} });
+    const { version, next } = await readPage(bytes, typeOf(compact), { wanted, see, pause: async () => {} });
     return { page: { version, next }, seen };
   } catch (error) {
     if (error instanceof OutOfStep) return undefined;

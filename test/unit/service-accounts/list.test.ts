@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { expect, it, vi } from 'vitest';
 import { type KubeClient, KubeError, type KubeResponse } from '../../../src/runtime/kube-client.ts';
 import { NO_ANNOTATIONS } from '../../../webhook/service-accounts/account.ts';
@@ -120,4 +121,82 @@ it('asks for the same page anew in smaller ones where it was too large', async (
   await list({ client, store, wanted: () => false, heard() {} }, new AbortController().signal);
   expect(asked).toEqual(['?limit=500', '?limit=1000&continue=b', '?limit=125&continue=b', '?limit=125&continue=c']);
   expect(store.size).toBe(626);
+});
+
+/** Answers that come when the test says so. */
+function slowly() {
+  const asked: { query: string; begin: (answer: KubeResponse) => void; end: (answer: KubeResponse) => void }[] = [];
+  const fail: ((error: Error) => void)[] = [];
+  const client: Pick<KubeClient, 'get'> = {
+    get(path, { onBegun }) {
+      return new Promise((resolve, reject) => {
+        const begin = (answer: KubeResponse) => onBegun?.({ ...answer, body: answer.body.subarray(0, 200) });
+        asked.push({ query: new URL(path, 'https://fake').search, begin, end: resolve });
+        fail.push(reject);
+      });
+    },
+  };
+  const store = createStore();
+  const ended = list({ client, store, wanted: () => false, heard() {} }, new AbortController().signal);
+  const outcome = ended.catch((error: Error) => error.message);
+  const queries = async () => {
+    await setImmediate();
+    return asked.map(({ query }) => query);
+  };
+  return { asked, fail, store, outcome, queries };
+}
+
+it('asks for the next page while the rest of one comes, and for no page further ahead', async () => {
+  const { asked, store, outcome, queries } = slowly();
+  const pages = [compact(0, 500, 'b'), compact(500, 1_500, 'c', '9'), compact(1_500, 1_600)] as const;
+  expect(await queries()).toEqual(['?limit=500']);
+  asked[0]?.begin(pages[0]);
+  expect(await queries()).toEqual(['?limit=500', '?limit=1000&continue=b']);
+  asked[1]?.begin(pages[1]);
+  asked[1]?.end(pages[1]);
+  expect(await queries()).toHaveLength(2);
+  expect(store.size).toBe(0);
+  asked[0]?.end(pages[0]);
+  await vi.waitFor(async () => expect(await queries()).toHaveLength(3));
+  asked[2]?.begin(pages[2]);
+  asked[2]?.end(pages[2]);
+  expect(await outcome).toBe('7');
+  expect([store.size, (await queries())[2]]).toEqual([1_600, '?limit=1000&continue=c']);
+});
+
+it('forgets what it asked for ahead of a page that was too large', async () => {
+  const { asked, fail, store, outcome, queries } = slowly();
+  asked[0]?.begin(compact(0, 500, 'b'));
+  expect(await queries()).toHaveLength(2);
+  fail[0]?.(new KubeError('too-large', 'over the limit'));
+  expect((await queries()).slice(2)).toEqual(['?limit=63']);
+  fail[1]?.(new Error('nobody asks for it any more'));
+  asked[2]?.end(compact(0, 63, 'c'));
+  await vi.waitFor(async () => expect((await queries()).slice(3)).toEqual(['?limit=63&continue=c']));
+  asked[3]?.end(compact(63, 64));
+  expect(await outcome).toBe('7');
+  expect(store.size).toBe(64);
+});
+
+it.each([
+  ['the page itself', 0],
+  ['the one ahead', 1],
+])('fails with what failed: %s', async (_, which) => {
+  const { asked, fail, outcome, queries } = slowly();
+  asked[0]?.begin(compact(0, 1, 'b'));
+  await queries();
+  if (which === 0) fail[1]?.(new Error('later, and so it is not told'));
+  await queries();
+  if (which === 0) fail[0]?.(new Error('first'));
+  else asked[0]?.end(compact(0, 1, 'b'));
+  fail[1]?.(new Error('second'));
+  expect(await outcome).toBe(which === 0 ? 'first' : 'second');
+});
+
+it('does not ask ahead because of an answer that is none', async () => {
+  const { asked, outcome, queries } = slowly();
+  asked[0]?.begin({ ...compact(0, 1, 'b'), status: 500 });
+  expect(await queries()).toHaveLength(1);
+  asked[0]?.end({ ...compact(0, 1, 'b'), status: 500 });
+  expect(await outcome).toBe('listing ServiceAccounts was answered with HTTP 500');
 });

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { NO_ANNOTATIONS } from '../../../webhook/service-accounts/account.ts';
 import { OutOfStep } from '../../../webhook/service-accounts/kube-json.ts';
-import { readPage } from '../../../webhook/service-accounts/page.ts';
+import { nextOf, readPage } from '../../../webhook/service-accounts/page.ts';
 import { type Account, field, listOf, numberField, varint } from './protobuf-writer.ts';
 
 const PROTOBUF = 'application/vnd.kubernetes.protobuf';
@@ -88,6 +88,28 @@ it('reads the same from both', async () => {
   );
 });
 
+describe('where a list goes on', () => {
+  it.each(['', 'go-on', 'ü'.repeat(300)])('is told by the first bytes of a page: %j', (next) => {
+    const whole = listOf(accounts, '42', next);
+    const told = Array.from({ length: whole.length + 1 }, (_, i) => nextOf(whole.subarray(0, i), PROTOBUF));
+    const metadata = field(1, [field(1, ''), field(2, '42'), field(3, next), numberField(4, 1_234_567)]);
+    const from = whole.indexOf(metadata) + metadata.length;
+    expect(told).toEqual([...Array(from).fill(undefined), ...Array(whole.length + 1 - from).fill(next)]);
+  });
+
+  it('is not told by a page of another form', () => {
+    const item = field(2, [field(1, [field(1, 'web'), field(3, 'shop')])]);
+    const metadata = field(1, [field(2, '42'), field(3, 'go-on')]);
+    const first = Buffer.concat([MAGIC, field(2, [metadata, item])]);
+    expect(nextOf(first, PROTOBUF)).toBe('go-on');
+    expect(nextOf(Buffer.concat([MAGIC, field(2, [item, metadata])]), PROTOBUF)).toBeUndefined();
+    expect(nextOf(Buffer.concat([MAGIC, field(2, '')]), PROTOBUF)).toBeUndefined();
+    expect(nextOf(first, 'application/json')).toBeUndefined();
+    expect(nextOf(jsonOf(accounts, '42', 'go-on'), PROTOBUF)).toBeUndefined();
+    expect(nextOf(first, undefined)).toBeUndefined();
+  });
+});
+
 describe('bytes that are no page', () => {
   it.each([
     ['nothing', Buffer.alloc(0), 'the envelope is missing'],
@@ -124,7 +146,9 @@ describe('bytes that are no page', () => {
     await fc.assert(
       fc.asyncProperty(fc.uint8Array({ maxLength: 200 }), async (noise) => {
         try {
-          await read(Buffer.concat([MAGIC, noise]), PROTOBUF);
+          const page = Buffer.concat([MAGIC, noise]);
+          nextOf(page, PROTOBUF);
+          await read(page, PROTOBUF);
         } catch (error) {
           expect(error).toBeInstanceOf(OutOfStep);
         }
