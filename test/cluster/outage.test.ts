@@ -192,7 +192,9 @@ describeCluster('outages', () => {
       await until('the second audience', async () => (await audienceFor(known)) === 'second', 40_000);
       expect(reasons()).toEqual([expect.stringMatching(/^GET \/api\/v1\/serviceaccounts: nothing within \d+ ms$/)]);
 
-      // A read of another ServiceAccount meets the connection that the one before it has left idle.
+      // A read of another ServiceAccount meets the connection that the one before it has left idle, once the watch has one.
+      const isConnected = async () => (await webhook.metrics()).value('podpass_api_server_connected') === 1;
+      await until('a watch that is open again', isConnected, 10_000);
       expect(await audienceFor(await account('vault'))).toBe('vault');
       await sleep(6_000);
       way.freeze();
