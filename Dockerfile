@@ -20,4 +20,4 @@ WORKDIR /app
 COPY --from=build /rootfs/ /
 USER 65532:65532
 EXPOSE 8080 8443 9090 9091
-ENTRYPOINT ["/usr/local/bin/node", "--enable-source-maps", "--max-semi-space-size=2", "--no-maglev", "/app/dist/podpass.js"]
+ENTRYPOINT ["/usr/local/bin/node", "--max-semi-space-size=2", "--no-maglev", "/app/dist/podpass.js"]

@@ -22,7 +22,6 @@ export async function bundle(checkout = process.cwd()) {
     format: 'esm',
     sourcemap: true,
     splitting: true,
-    minify: true,
     sourcesContent: false,
     legalComments: 'linked',
     // CommonJS packages in an ES module bundle call `require` for Node's own modules.

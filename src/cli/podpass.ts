@@ -3,8 +3,6 @@ import { buffer } from 'node:stream/consumers';
 import packageJson from '../../package.json' with { type: 'json' };
 import { main } from './main.ts';
 
-process.setSourceMapsEnabled(true);
-
 // Nobody reads any more (`podpass jwks | head -1`): that is no fault.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
 

@@ -223,7 +223,7 @@ async function start(
       ...args,
     ];
     const logFile = join(folder, 'podpass.log');
-    const command = ['--enable-source-maps', executable, service, ...flags];
+    const command = [executable, service, ...flags];
     const server = new Server(guardian, `podpass ${service}`, process.execPath, command, logFile, env);
     const podpass = new Process(server, guardian, files, logFile);
     await server.ready(async () => podpass.listens(), readyTimeoutMs);

@@ -42,7 +42,7 @@ test('the AWS SDK is loaded only with a bucket to publish to', () => {
     if (seen.has(file)) return seen;
     seen.add(file);
     // A dynamic import has a parenthesis.
-    for (const [, path = ''] of readFileSync(file, 'utf8').matchAll(/(?:from|import)"(\.[^"]+\.js)"/g)) {
+    for (const [, path = ''] of readFileSync(file, 'utf8').matchAll(/(?:from|import) "(\.[^"]+\.js)"/g)) {
       loaded(join(dirname(file), path), seen);
     }
     return seen;
@@ -53,6 +53,12 @@ test('the AWS SDK is loaded only with a bucket to publish to', () => {
     expect(files.length).toBeGreaterThan(2);
     expect(files.filter((file) => file.includes('/s3-'))).toEqual([]);
   }
+});
+
+test("an error's stack has the names of our functions and lines as one reads them", async () => {
+  const closed = 'data:text/javascript,process.stdout.write = () => { throw new Error("closed"); };';
+  const failed = run(process.execPath, ['--import', closed, join(folder, 'dist/podpass.js'), '--version']);
+  await expect(failed).rejects.toThrow(/Error: closed\n(?:.*\n)+.* at main \(file:.*\/podpass\.js:\d{2,}:\d{1,2}\)/);
 });
 
 test('the demo walks through, and leaves nothing behind', async () => {

@@ -1,4 +1,4 @@
-/** Functions of dist by the names and places that they have in our TypeScript. */
+/** Functions of dist by the places that they have in our TypeScript. */
 import { existsSync, readFileSync } from 'node:fs';
 import { SourceMap } from 'node:module';
 import { dirname, relative, resolve } from 'node:path';
@@ -27,9 +27,9 @@ export function sourceOf({ functionName, url, lineNumber, columnNumber }: Frame)
   // Its columns are counted from 0, as those of the profile.
   const entry = mapOf(file)?.findEntry(lineNumber, columnNumber);
   if (entry === undefined || !('originalSource' in entry)) return { name, ...short(file), line: lineNumber + 1 };
-  const { originalSource, originalLine, originalColumn } = entry;
+  const { originalSource, originalLine } = entry;
   const source = resolve(dirname(file), originalSource);
-  return { name: nameAt(source, originalLine, originalColumn) ?? name, ...short(source), line: originalLine + 1 };
+  return { name, ...short(source), line: originalLine + 1 };
 }
 
 const whole = (file: string) => ({ file, group: file });
@@ -48,17 +48,4 @@ function mapOf(file: string): SourceMap | undefined {
     maps.set(file, existsSync(map) ? new SourceMap(JSON.parse(readFileSync(map, 'utf8'))) : undefined);
   }
   return maps.get(file);
-}
-
-const sources = new Map<string, readonly string[]>();
-
-/** What is declared there: a map has the names of variables, but not those that functions have by being assigned. */
-function nameAt(file: string, line: number, column: number): string | undefined {
-  if (!sources.has(file)) sources.set(file, existsSync(file) ? readFileSync(file, 'utf8').split('\n') : []);
-  const text = sources.get(file)?.[line] ?? '';
-  const [before, after] = [text.slice(0, column), text.slice(column)];
-  const assigned = /([\w$#]+)\s*[:=]\s*(?:async\s*)?(?:function\s*)?$/.exec(before)?.[1];
-  const called = /([\w$#]+)\s*$/.exec(before)?.[1];
-  const declared = /^(?:async\s+)?(?:function\s*\*?\s*)?([\w$#]+)\s*\(/.exec(after)?.[1];
-  return assigned ?? declared ?? (called === 'async' || called === 'function' ? undefined : called);
 }
