@@ -129,8 +129,6 @@ export interface KubeRequestOptions {
   readonly maxBytes?: number;
   readonly signal?: AbortSignal;
   readonly accept?: string;
-  /** Is shown the first bytes of the body while the rest is on its way. */
-  readonly onBegun?: (answer: KubeResponse) => void;
 }
 
 export interface KubeStreamOptions {
@@ -141,6 +139,14 @@ export interface KubeStreamOptions {
   readonly lifetimeMs: number;
   /** Where it has not, and nothing comes for so long, the connection is dead. */
   readonly graceMs: number;
+  readonly accept?: string;
+}
+
+/** An answer that comes bit by bit; its status is 200. */
+export interface KubeStream {
+  readonly headers: IncomingHttpHeaders;
+  /** Ends with a KubeError where its connection seems to be dead. */
+  readonly body: AsyncIterable<Buffer>;
 }
 
 export interface KubeClient {
@@ -152,14 +158,8 @@ export interface KubeClient {
   put(path: string, json: unknown, options: KubeRequestOptions): Promise<KubeResponse>;
   /** Sends a JSON Patch: RFC 6902. */
   patch(path: string, operations: readonly object[], options: KubeRequestOptions): Promise<KubeResponse>;
-  /**
-   * An answer that comes bit by bit, for watches. Rejects on any status but 200; ends with a KubeError where its
-   * connection seems to be dead.
-   */
-  stream(
-    path: string,
-    options: KubeStreamOptions,
-  ): Promise<{ readonly status: number; readonly body: AsyncIterable<Buffer> }>;
+  /** For watches, and for what is long. Rejects on any status but 200. */
+  stream(path: string, options: KubeStreamOptions): Promise<KubeStream>;
   /** The `aud` of our own bearer token where it is a JWT, else nothing. The token is not verified. */
   credentialAudiences(): Promise<readonly string[]>;
   close(): void;
@@ -307,14 +307,12 @@ export function createKubeClient(
     });
   }
 
-  const timeLeft = ({ dueAt, graceMs }: Life) => Math.max(0, dueAt - now()) + graceMs;
-
   async function* chunksOf(response: IncomingMessage, outgoing: Outgoing, limit: Limit, life: Life) {
     const why = `${named(outgoing)}: given up, as another connection has died without a word`;
     const stream = streams.add(() => limit.giveUp(new KubeError('unreachable', why)));
     try {
       for await (const chunk of response as AsyncIterable<Buffer>) {
-        limit.expect(timeLeft(life));
+        if (now() > life.dueAt) limit.expect(life.graceMs);
         stream.heard();
         yield chunk;
       }
@@ -332,7 +330,7 @@ export function createKubeClient(
   }
 
   async function exchange(outgoing: Outgoing, options: KubeRequestOptions): Promise<KubeResponse> {
-    const { timeoutMs, maxBytes = MAX_BYTES, signal, onBegun } = options;
+    const { timeoutMs, maxBytes = MAX_BYTES, signal } = options;
     const limit = limitFor(outgoing, signal);
     limit.expect(timeoutMs);
     try {
@@ -341,17 +339,15 @@ export function createKubeClient(
         outgoing.method === 'GET'
           ? await sendInDoubt(asked, limit.signal, timeoutMs / 2)
           : await send(asked, limit.signal);
-      const { statusCode: status = 0, headers } = response;
       const chunks: Buffer[] = [];
       let size = 0;
       for await (const chunk of response as AsyncIterable<Buffer>) {
-        if (size === 0) onBegun?.({ status, headers, body: chunk });
         size += chunk.length;
         if (size > maxBytes)
           throw new KubeError('too-large', `${named(outgoing)}: the answer is over ${maxBytes} bytes`);
         chunks.push(chunk);
       }
-      return { status, headers, body: Buffer.concat(chunks) };
+      return { status: response.statusCode ?? 0, headers: response.headers, body: Buffer.concat(chunks) };
     } catch (error) {
       throw asKubeError(error, outgoing, limit.signal);
     } finally {
@@ -369,8 +365,8 @@ export function createKubeClient(
       return exchange({ method: 'PATCH', path, body: JSON.stringify(operations), contentType }, options);
     },
 
-    async stream(path, { signal, connectTimeoutMs, lifetimeMs, graceMs }) {
-      const outgoing: Outgoing = { method: 'GET', path };
+    async stream(path, { signal, connectTimeoutMs, lifetimeMs, graceMs, accept }) {
+      const outgoing: Outgoing = { method: 'GET', path, accept };
       const limit = limitFor(outgoing, signal);
       limit.expect(connectTimeoutMs);
       try {
@@ -383,8 +379,8 @@ export function createKubeClient(
           throw new KubeError('status', `${named(outgoing)}: HTTP ${status}`, status);
         }
         const life = { dueAt: now() + lifetimeMs, graceMs };
-        limit.expect(timeLeft(life));
-        return { status, body: chunksOf(response, outgoing, limit, life) };
+        limit.expect(lifetimeMs + graceMs);
+        return { headers: response.headers, body: chunksOf(response, outgoing, limit, life) };
       } catch (error) {
         limit.clear();
         throw asKubeError(error, outgoing, limit.signal);

@@ -37,7 +37,7 @@ class FakeServer {
         signal.addEventListener('abort', () => reject(new KubeError('aborted', 'given up')));
       });
     }
-    return { status: 200, body: body() };
+    return { headers: {}, body: body() };
   };
 }
 

@@ -229,23 +229,6 @@ describe('get and post', () => {
     expect(seen[0]?.headers).not.toHaveProperty('accept-encoding');
   });
 
-  it('shows the first bytes while the rest is on its way, once, of whatever status', async () => {
-    let goOn: () => unknown = () => undefined;
-    const server = await serve((_, response) => {
-      response.writeHead(410, { 'x-test': 'yes' }).write('first');
-      goOn = () => response.write(' and', () => response.end(' last'));
-    });
-    const begun: string[] = [];
-    const { body } = await clientOf(server).get('/', {
-      timeoutMs: 5_000,
-      onBegun(answer) {
-        begun.push(`${answer.status} ${answer.headers['x-test']} ${answer.body}`);
-        goOn();
-      },
-    });
-    expect([begun, body.toString()]).toEqual([['410 yes first'], 'first and last']);
-  });
-
   it('posts JSON', async () => {
     const server = await serve(async (request, response) => {
       const chunks: Buffer[] = [];
@@ -321,7 +304,7 @@ describe('get and post', () => {
     it('a stream is opened in the same way', async () => {
       const { client } = await withDeadConnections();
       const limits = { signal: new AbortController().signal, connectTimeoutMs: 400, lifetimeMs: 1_000, graceMs: 0 };
-      expect((await client.stream('/', limits)).status).toBe(200);
+      expect(await client.stream('/', limits)).toHaveProperty('body');
     });
 
     it('an open stream is given up when the GET was answered on a new one, unless it has just said something', async () => {
@@ -521,12 +504,27 @@ describe('stream', () => {
   };
 
   it('gives the chunks as they come, to the end', async () => {
-    const server = await serve((_, response) => {
-      response.write('a');
+    const server = await serve(({ headers }, response) => {
+      response.setHeader('x-accept', headers.accept ?? '').write('a');
       setTimeout(() => response.end('b'), 20);
     });
-    const { status, body } = await clientOf(server).stream('/watch', limits());
-    expect([status, (await read(body)).join('')]).toEqual([200, 'ab']);
+    const { headers, body } = await clientOf(server).stream('/watch', limits({ accept: 'text/plain' }));
+    expect([headers['x-accept'], (await read(body)).join('')]).toEqual(['text/plain', 'ab']);
+    expect((await clientOf(server).stream('/watch', limits())).headers['x-accept']).toBe('application/json');
+  });
+
+  it('leaves its connection to the next one where it was read to the end', async () => {
+    const sockets = new Set<Socket>();
+    const server = await serve(({ socket }, response) => {
+      sockets.add(socket);
+      response.end('all');
+    });
+    const client = clientOf(server);
+    for (let i = 0; i < 3; i++) {
+      expect((await read((await client.stream('/', limits())).body)).join('')).toBe('all');
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(sockets.size).toBe(1);
   });
 
   it('fails with the status when it is not 200', async () => {

@@ -461,14 +461,15 @@ describe('the feed', () => {
         server: 'https://fake',
         get: async (path) => {
           paths.push(path);
-          const version = path.endsWith('limit=1') ? newest : 7;
-          return { status: 200, headers: {}, body: Buffer.from(`{"metadata":{"resourceVersion":"${version}"}}`) };
+          return { status: 200, headers: {}, body: Buffer.from(`{"metadata":{"resourceVersion":"${newest}"}}`) };
         },
         ...{ post: unused, put: unused, patch: unused },
         stream: async (path) => {
           paths.push(path);
-          const what = watches.shift() ?? 'bookmark';
-          async function* body() {
+          const isWatch = path.includes('watch=true');
+          const what = (isWatch && watches.shift()) || 'bookmark';
+          async function* body(): AsyncGenerator<Buffer> {
+            if (!isWatch) return yield Buffer.from('{"metadata":{"resourceVersion":"7"}}');
             await delay(1);
             now += 25_000;
             const version = what === 'bookmark' ? ++bookmarks : undefined;
@@ -477,7 +478,7 @@ describe('the feed', () => {
             if (what === 'overdue') throw new KubeError('timeout', 'nothing within 30000 ms');
             if (what === 'given up') throw new KubeError('unreachable', 'given up');
           }
-          return { status: 200, body: body() };
+          return { headers: {}, body: body() };
         },
         credentialAudiences: async () => [],
         close: () => undefined,

@@ -1,8 +1,8 @@
 import { setImmediate } from 'node:timers/promises';
-import type { KubeClient, KubeResponse } from '../../src/runtime/kube-client.ts';
+import type { KubeClient, KubeStream } from '../../src/runtime/kube-client.ts';
 import type { Wanted } from './account.ts';
-import { codeOf, MAX_BYTES, PATH } from './kube-json.ts';
-import { ACCEPT, nextOf, type Page, readPage } from './page.ts';
+import { PATH } from './kube-json.ts';
+import { ACCEPT, createPageReader, type Page, TooLarge } from './page.ts';
 import type { Store } from './store.ts';
 
 // The page size of client-go's pager: https://pkg.go.dev/k8s.io/client-go/tools/pager
@@ -11,6 +11,8 @@ const FIRST_PAGE = 500;
 // us for too long, so that it depends on what the first page was in.
 const COMPACT_PAGE = 1_000;
 const PAGE_TIMEOUT_MS = 30_000;
+// So many bytes are read in about a millisecond; requests are answered between two slices.
+const SLICE = 256 * 1024;
 
 /**
  * Reads everything, page by page, into the store, and removes from it what is no longer there once the list is complete.
@@ -22,61 +24,75 @@ export async function list(
     store,
     wanted,
     heard,
-  }: { client: Pick<KubeClient, 'get'>; store: Store; wanted: Wanted; heard: () => void },
+  }: { client: Pick<KubeClient, 'stream'>; store: Store; wanted: Wanted; heard: () => void },
   signal: AbortSignal,
 ): Promise<string> {
   store.beginRound();
-  let asked = ask('', FIRST_PAGE);
+  const end = new AbortController();
+  const limits = {
+    ...{ connectTimeoutMs: PAGE_TIMEOUT_MS, lifetimeMs: PAGE_TIMEOUT_MS, graceMs: 0, accept: ACCEPT },
+    signal: AbortSignal.any([signal, end.signal]),
+  };
   let version: string | undefined;
-  for (;;) {
-    const follow = (next: string, compact: boolean) =>
-      ask(next, compact && version === undefined && asked.limit === FIRST_PAGE ? COMPACT_PAGE : asked.limit);
-    // The API server works on a page while the rest of the one before comes in and is read.
-    const next = await asked.goesOn;
-    const ahead = next ? follow(next, true) : undefined;
-    const page = await read(asked);
-    if (page === 'too-large') {
-      if (asked.limit === 1) throw new Error('a ServiceAccount is too large to be read');
-      asked = ask(asked.from, Math.ceil(asked.limit / 8));
-      continue;
+  try {
+    let asked = ask('', FIRST_PAGE);
+    for (;;) {
+      const follow = (next: string, compact: boolean) =>
+        ask(next, compact && version === undefined && asked.limit === FIRST_PAGE ? COMPACT_PAGE : asked.limit);
+      let ahead: Asked | undefined;
+      // The API server works on the next page while this one comes in.
+      const page = await read(asked, (next) => {
+        ahead = follow(next, true);
+      });
+      if (page === 'too-large') {
+        if (asked.limit === 1) throw new Error('a ServiceAccount is too large to be read');
+        asked = ask(asked.from, Math.ceil(asked.limit / 8));
+        continue;
+      }
+      heard();
+      if (page.next === '') {
+        await store.sweep(() => setImmediate());
+        return version ?? page.version;
+      }
+      asked = ahead ?? follow(page.next, page.compact);
+      // The first page fixes the version of the whole list, and so where the watch has to begin.
+      version ??= page.version;
     }
-    heard();
-    if (page.next === '') {
-      await store.sweep(() => setImmediate());
-      return version ?? page.version;
-    }
-    asked = ahead?.from === page.next ? ahead : follow(page.next, page.compact);
-    // The first page fixes the version of the whole list, and so where the watch has to begin.
-    version ??= page.version;
+  } finally {
+    end.abort();
   }
 
   function ask(from: string, limit: number): Asked {
     const query = new URLSearchParams({ limit: String(limit), ...(from === '' ? {} : { continue: from }) });
-    let tell: (next?: string) => void = () => undefined;
-    const goesOn = new Promise<string | undefined>((resolve) => {
-      tell = resolve;
-    });
-    const answer = client.get(`${PATH}?${query}`, {
-      ...{ timeoutMs: PAGE_TIMEOUT_MS, maxBytes: MAX_BYTES, accept: ACCEPT, signal },
-      onBegun: ({ status, headers, body }) => tell(status === 200 ? nextOf(body, headers['content-type']) : undefined),
-    });
-    // One that was asked for too early fails without anybody who waits for it.
-    answer.then(
-      () => tell(),
-      () => tell(),
-    );
-    return { from, limit, goesOn, answer };
+    // The rest of a list is kept for about 5 minutes; after that it fails with 410, and begins again:
+    // https://kubernetes.io/docs/reference/using-api/api-concepts/#retrieving-large-results-sets-in-chunks
+    const answer = client.stream(`${PATH}?${query}`, limits);
+    // It may fail before its turn comes.
+    answer.catch(() => undefined);
+    return { from, limit, answer };
   }
 
-  async function read({ answer }: Asked): Promise<Page | 'too-large'> {
+  /** `goesOn` is told where, if that is known before the end. */
+  async function read({ answer }: Asked, goesOn: (next: string) => void): Promise<Page | 'too-large'> {
+    const { headers, body } = await answer;
+    const reader = createPageReader(headers['content-type'], { wanted, see: store.put });
+    let isTold = false;
+    let unpaused = 0;
     try {
-      const { status, headers, body } = await answer;
-      // The rest of a list is kept for about 5 minutes; begin again after that:
-      // https://kubernetes.io/docs/reference/using-api/api-concepts/#retrieving-large-results-sets-in-chunks
-      if (status !== 200) throw new Error(`listing ServiceAccounts was answered with HTTP ${status}`);
-      return await readPage(body, headers['content-type'], { wanted, see: store.put, pause: () => setImmediate() });
+      for await (const chunk of body) {
+        reader.write(chunk);
+        if (reader.next && !isTold) {
+          isTold = true;
+          goesOn(reader.next);
+        }
+        unpaused += chunk.length;
+        if (unpaused < SLICE) continue;
+        unpaused = 0;
+        await setImmediate();
+      }
+      return reader.end();
     } catch (error) {
-      if (codeOf(error) === 'too-large') return 'too-large';
+      if (error instanceof TooLarge) return 'too-large';
       throw error;
     }
   }
@@ -87,7 +103,5 @@ interface Asked {
   /** The continue token; empty for the first page. */
   readonly from: string;
   readonly limit: number;
-  /** The next page's continue token, as soon as it is known; undefined where only the whole page tells. */
-  readonly goesOn: Promise<string | undefined>;
-  readonly answer: Promise<KubeResponse>;
+  readonly answer: Promise<KubeStream>;
 }

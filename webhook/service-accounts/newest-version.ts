@@ -9,6 +9,5 @@ export async function newestVersion(client: Pick<KubeClient, 'get'>, signal: Abo
   const limits = { timeoutMs: TIMEOUT_MS, maxBytes: MAX_BYTES, accept: ACCEPT, signal };
   const { status, headers, body } = await client.get(`${PATH}?limit=1`, limits);
   if (status !== 200) throw new Error(`listing one ServiceAccount was answered with HTTP ${status}`);
-  const nothing = { wanted: () => false, see: () => undefined, pause: async () => undefined };
-  return (await readPage(body, headers['content-type'], nothing)).version;
+  return readPage(body, headers['content-type'], { wanted: () => false, see: () => undefined }).version;
 }

@@ -1,6 +1,6 @@
 import { type Annotations, NO_ANNOTATIONS, pick, type Wanted } from './account.ts';
 import { type KubeObject, MAX_BYTES, OutOfStep, parse } from './kube-json.ts';
-import { Malformed, Message } from './protobuf.ts';
+import { CutOff, Malformed, Message } from './protobuf.ts';
 
 /** A part of the list of all ServiceAccounts. */
 export interface Page {
@@ -12,10 +12,23 @@ export interface Page {
   readonly compact: boolean;
 }
 
-// So many are read in about a millisecond or two; requests are answered between two slices.
-const SLICE = 500;
+/** What is found in a page. */
+export interface Finding {
+  readonly wanted: Wanted;
+  readonly see: (namespace: string, name: string, annotations: Annotations) => void;
+}
 
-type See = (namespace: string, name: string, annotations: Annotations) => void;
+/** Reads a page while its bytes come. Throws OutOfStep where it is none. */
+export interface PageReader {
+  /** Takes the next bytes. Throws TooLarge for JSON that is too large to be read as one. */
+  write(chunk: Buffer): void;
+  /** Where the list goes on, once that is known; the first bytes of a page in Protocol Buffers say it. */
+  readonly next: string | undefined;
+  /** There are no more bytes. */
+  end(): Page;
+}
+
+export class TooLarge extends Error {}
 
 const PROTOBUF = 'application/vnd.kubernetes.protobuf';
 /**
@@ -25,13 +38,15 @@ const PROTOBUF = 'application/vnd.kubernetes.protobuf';
  */
 export const ACCEPT = `${PROTOBUF}, application/json`;
 
-/** Reads a page, in slices, `pause` between two of them. Rejects with OutOfStep where it is none. */
-export async function readPage(
-  body: Buffer,
-  contentType: string | undefined,
-  { wanted, see, pause }: { wanted: Wanted; see: See; pause: () => Promise<unknown> },
-): Promise<Page> {
-  return contentType?.startsWith(PROTOBUF) ? fromProtobuf(body, wanted, see, pause) : fromJson(body, wanted, see);
+export function createPageReader(contentType: string | undefined, finding: Finding): PageReader {
+  return contentType?.startsWith(PROTOBUF) ? compactReader(finding) : jsonReader(finding);
+}
+
+/** A page that is there as a whole. Throws what its reader throws. */
+export function readPage(body: Buffer, contentType: string | undefined, finding: Finding): Page {
+  const reader = createPageReader(contentType, finding);
+  reader.write(body);
+  return reader.end();
 }
 
 interface ServiceAccountList {
@@ -39,14 +54,26 @@ interface ServiceAccountList {
   readonly items?: readonly (KubeObject | null)[] | null;
 }
 
-function fromJson(body: Buffer, wanted: Wanted, see: See): Page {
-  const { metadata, items } = parse<ServiceAccountList>(body);
-  if (!Array.isArray(items ?? [])) throw new OutOfStep('the items of a list are no list');
-  for (const item of items ?? []) {
-    const { namespace, name, annotations } = item?.metadata ?? {};
-    if (namespace && name) see(namespace, name, pick(annotations, wanted));
-  }
-  return checked(metadata?.resourceVersion, metadata?.continue ?? '', false);
+function jsonReader({ wanted, see }: Finding): PageReader {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  return {
+    write(chunk) {
+      size += chunk.length;
+      if (size > MAX_BYTES) throw new TooLarge(`over ${MAX_BYTES} bytes`);
+      chunks.push(chunk);
+    },
+    next: undefined,
+    end() {
+      const { metadata, items } = parse<ServiceAccountList>(Buffer.concat(chunks));
+      if (!Array.isArray(items ?? [])) throw new OutOfStep('the items of a list are no list');
+      for (const item of items ?? []) {
+        const { namespace, name, annotations } = item?.metadata ?? {};
+        if (namespace && name) see(namespace, name, pick(annotations, wanted));
+      }
+      return checked(metadata?.resourceVersion, metadata?.continue ?? '', false);
+    },
+  };
 }
 
 // The envelope: https://kubernetes.io/docs/reference/using-api/api-concepts/#kubernetes-protobuf-serialization
@@ -59,48 +86,103 @@ const SERVICE_ACCOUNT_METADATA = 1;
 const OBJECT_META = { name: 1, namespace: 3, annotations: 12 };
 const MAP_ENTRY = { key: 1, value: 2 };
 
-async function fromProtobuf(body: Buffer, wanted: Wanted, see: See, pause: () => Promise<unknown>): Promise<Page> {
-  try {
-    const list = listIn(body, body.length);
-    let [version, next] = ['', ''];
-    let seen = 0;
-    while (list.next()) {
+/** More than the bytes of any page. */
+const ENDLESS = 2 ** 30;
+/** Room for what a connection hands over at once. */
+const ROOM = 64 * 1024;
+
+/** What has come is walked at once, but for the beginning of a field of which the rest has not. */
+function compactReader({ wanted, see }: Finding): PageReader {
+  let bytes = Buffer.allocUnsafe(ROOM);
+  let length = 0;
+  /** How much of the list has not been walked; undefined before it begins. */
+  let left: number | undefined;
+  let version = '';
+  let next: string | undefined;
+
+  function append(chunk: Buffer): void {
+    if (length > MAX_BYTES) throw new Malformed(`a field is over ${MAX_BYTES} bytes`);
+    if (length + chunk.length > bytes.length) {
+      const wider = Buffer.allocUnsafe(2 * (length + chunk.length));
+      bytes.copy(wider, 0, 0, length);
+      bytes = wider;
+    }
+    length += chunk.copy(bytes, length);
+  }
+
+  /** To the beginning of the list. Returns how many bytes it has passed. */
+  function enter(there: Buffer): number {
+    if (there.length < MAGIC.length) return 0;
+    if (!there.subarray(0, MAGIC.length).equals(MAGIC)) throw new Malformed('the envelope is missing');
+    const envelope = new Message(there, MAGIC.length, ENDLESS);
+    while (isNext(envelope)) {
+      if (envelope.field === UNKNOWN_RAW) {
+        left = envelope.to - envelope.from;
+        return envelope.from;
+      }
+    }
+    return 0;
+  }
+
+  /** Returns how many bytes it has passed. */
+  function walk(there: Buffer, end: number): number {
+    const list = new Message(there, 0, end);
+    let done = 0;
+    while (isNext(list) && list.to <= there.length) {
       if (list.field === LIST.metadata) [version, next] = listMeta(list.message());
       else if (list.field === LIST.items) {
         for (const metadata of only(list.message(), SERVICE_ACCOUNT_METADATA)) account(metadata, wanted, see);
-        seen += 1;
-        if (seen % SLICE === 0) await pause();
       }
+      done = list.to;
     }
-    return checked(version, next, true);
+    return end <= there.length ? end : done;
+  }
+
+  return {
+    write(chunk) {
+      outOfStep(() => {
+        append(chunk);
+        const there = bytes.subarray(0, length);
+        let done = left === undefined ? enter(there) : 0;
+        if (left !== undefined) {
+          const walked = walk(there.subarray(done), left);
+          left -= walked;
+          // Of the envelope, nobody asks for what comes after the list.
+          done = left === 0 ? length : done + walked;
+        }
+        bytes.copyWithin(0, done, length);
+        length -= done;
+      });
+    },
+    get next() {
+      return next;
+    },
+    end: () =>
+      outOfStep(() => {
+        if (left === undefined) throw new Malformed('there is no list in it');
+        if (left > 0) throw new Malformed('it is cut off');
+        return checked(version, next ?? '', true);
+      }),
+  };
+}
+
+/** False also where the rest of it is not there yet. */
+function isNext(message: Message): boolean {
+  try {
+    return message.next();
+  } catch (error) {
+    if (error instanceof CutOff) return false;
+    throw error;
+  }
+}
+
+function outOfStep<T>(read: () => T): T {
+  try {
+    return read();
   } catch (error) {
     if (error instanceof Malformed) throw new OutOfStep(`the API server sent no list: ${error.message}`);
     throw error;
   }
-}
-
-/**
- * Where the list goes on after a page, told from the first bytes of that page, with the metadata before the items;
- * undefined where they do not tell.
- */
-export function nextOf(first: Buffer, contentType: string | undefined): string | undefined {
-  if (!contentType?.startsWith(PROTOBUF)) return undefined;
-  try {
-    const list = listIn(first, MAX_BYTES);
-    const metadata = list.next() && list.field === LIST.metadata ? list.message() : undefined;
-    return metadata?.isWhole ? listMeta(metadata)[1] : undefined;
-  } catch (error) {
-    if (error instanceof Malformed) return undefined;
-    throw error;
-  }
-}
-
-/** `end` is where the body ends, which need not be here yet. Throws Malformed. */
-function listIn(body: Buffer, end: number): Message {
-  if (!body.subarray(0, MAGIC.length).equals(MAGIC)) throw new Malformed('the envelope is missing');
-  const [list] = only(new Message(body, MAGIC.length, end), UNKNOWN_RAW);
-  if (list === undefined) throw new Malformed('the envelope is empty');
-  return list;
 }
 
 function* only(message: Message, field: number): Generator<Message> {
@@ -116,7 +198,7 @@ function listMeta(metadata: Message): [version: string, next: string] {
   return [version, next];
 }
 
-function account(metadata: Message, wanted: Wanted, see: See): void {
+function account(metadata: Message, wanted: Wanted, see: Finding['see']): void {
   let [namespace, name] = ['', ''];
   let picked: Record<string, string> | undefined;
   while (metadata.next()) {

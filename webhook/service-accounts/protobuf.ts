@@ -1,6 +1,9 @@
 /** The bytes are not what a server would have sent. */
 export class Malformed extends Error {}
 
+/** The rest of a message is not there. */
+export class CutOff extends Malformed {}
+
 const [VARINT, FIXED_64, BYTES, FIXED_32] = [0, 1, 2, 5];
 
 /**
@@ -22,7 +25,7 @@ export class Message {
     this.#end = end;
   }
 
-  /** On to the next field with a length; false where there is none. Throws Malformed. */
+  /** On to the next field with a length; false where there is none. Throws Malformed; CutOff where the bytes end. */
   next(): boolean {
     while (this.#at < this.#end) {
       const tag = this.#varint();
@@ -44,9 +47,14 @@ export class Message {
     return false;
   }
 
-  /** All of it is there; else its bytes are the first ones of a longer text, and the last field may be cut off. */
-  get isWhole(): boolean {
-    return this.#end <= this.#bytes.length;
+  /** Where the field's content begins. */
+  get from(): number {
+    return this.#from;
+  }
+
+  /** Where it ends, and the next field begins; beyond the bytes where these are the first ones of a longer message. */
+  get to(): number {
+    return this.#to;
   }
 
   /** The field as text. */
@@ -63,8 +71,9 @@ export class Message {
     let value = 0;
     // Ten bytes are 64 bits, the longest there is. Beyond 2^53 digits are lost, which no length or number has.
     for (let scale = 1, read = 0; read < 10; scale *= 128, read++) {
-      const byte = this.#at < this.#end ? this.#bytes[this.#at++] : undefined;
-      if (byte === undefined) throw new Malformed('a number is cut off');
+      if (this.#at >= this.#end) throw new Malformed('a number is cut off');
+      const byte = this.#bytes[this.#at++];
+      if (byte === undefined) throw new CutOff('a number is cut off');
       value += (byte & 127) * scale;
       if (byte < 128) return value;
     }

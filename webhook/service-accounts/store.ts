@@ -35,11 +35,11 @@ export function createStore(): Store {
       return typeof entry === 'number' ? NO_ANNOTATIONS : entry?.annotations;
     },
     put(namespace, name, annotations) {
-      const key = keyOf(namespace, name);
+      // One that is put together with + would keep its two parts beside itself.
+      const key = [namespace, name].join('/');
       const none = annotations === NO_ANNOTATIONS;
       if (!none && JSON.stringify(annotations).length > MAX_KEPT) entries.delete(key);
-      // A key put together from two strings would keep both beside itself; V8 copies what comes out of bytes.
-      else entries.set(entries.has(key) ? key : Buffer.from(key).toString(), none ? round : { round, annotations });
+      else entries.set(key, none ? round : { round, annotations });
     },
     delete(namespace, name) {
       entries.delete(keyOf(namespace, name));

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { OutOfStep } from '../../../webhook/service-accounts/kube-json.ts';
-import { nextOf, type Page, readPage } from '../../../webhook/service-accounts/page.ts';
+import { createPageReader, type Page } from '../../../webhook/service-accounts/page.ts';
 import { type Account, listOf } from '../../unit/service-accounts/protobuf-writer.ts';
 import { annotationKeys, jsonTokens } from '../dictionary.ts';
 import { bytesOf, podSeeds } from '../seeds.ts';
@@ -22,8 +22,6 @@ const ACCOUNTS: readonly Account[] = podSeeds()
     annotations: { ...account, 'example.com/note': 'not ours' },
   }));
 
-const typeOf = (compact: boolean) => (compact ? 'application/vnd.kubernetes.protobuf' : 'application/json');
-
 const asJson = (accounts: readonly Account[], resourceVersion: string, next: string) =>
   bytesOf({
     ...{ kind: 'ServiceAccountList', apiVersion: 'v1', metadata: { resourceVersion, continue: next } },
@@ -43,11 +41,11 @@ export const target: Target = {
     ...[listOf(ACCOUNTS, '4711'), listOf(ACCOUNTS.slice(0, 2), '1', 'more'), listOf([], '1'), listOf([{}], '')],
     ...[asJson(ACCOUNTS, '4711', ''), asJson(ACCOUNTS.slice(0, 2), '1', 'more'), asJson([], '1', '')],
   ],
-  async judge(bytes) {
+  judge(bytes) {
     const compact = bytes.subarray(0, 4).toString('latin1') === 'k8s\0';
-    // Of a page that is not all there yet, too.
-    nextOf(bytes.subarray(0, bytes.length / 2), typeOf(compact));
-    const reading = await read(bytes, compact);
+    const reading = read(bytes, compact);
+    const inPieces = read(bytes, compact, Math.ceil(bytes.length / 3));
+    hold(isDeepStrictEqual(inPieces, reading), 'in three pieces it says something else');
     if (reading === undefined) return;
     for (const { annotations } of reading.seen)
       for (const [key, value] of Object.entries(annotations)) {
@@ -59,19 +57,22 @@ export const target: Target = {
     const texts = [page.version, page.next, ...seen.flatMap(({ namespace, name }) => [namespace, name])];
     const more = seen.flatMap(({ annotations }) => Object.entries(annotations).flat());
     if (![...texts, ...more].every((text) => typeof text === 'string' && Buffer.from(text).toString() === text)) return;
-    const other = await read(listOf(seen, page.version, page.next), true);
+    const other = read(listOf(seen, page.version, page.next), true);
     hold(isDeepStrictEqual(other, reading), 'the same list in Protocol Buffers says something else');
-    const json = await read(asJson(seen, page.version, page.next), false);
+    const json = read(asJson(seen, page.version, page.next), false);
     hold(isDeepStrictEqual(json, reading), 'the same list in JSON says something else');
   },
 };
 
-async function read(bytes: Buffer, compact: boolean): Promise<Reading | undefined> {
+function read(bytes: Buffer, compact: boolean, size = bytes.length + 1): Reading | undefined {
   const seen: Required<Account>[] = [];
-  const see = (namespace: string, name: string, annotations: object) =>
-    void seen.push({ namespace, name, annotations: { ...annotations } });
+  const reader = createPageReader(compact ? 'application/vnd.kubernetes.protobuf' : 'application/json', {
+    wanted,
+    see: (namespace, name, annotations) => void seen.push({ namespace, name, annotations: { ...annotations } }),
+  });
   try {
-    const { version, next } = await readPage(bytes, typeOf(compact), { wanted, see, pause: async () => {} });
+    for (let from = 0; from < bytes.length; from += size) reader.write(bytes.subarray(from, from + size));
+    const { version, next } = reader.end();
     return { page: { version, next }, seen };
   } catch (error) {
     if (error instanceof OutOfStep) return undefined;

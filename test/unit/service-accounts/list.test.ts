@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import { expect, it, vi } from 'vitest';
-import { type KubeClient, KubeError, type KubeResponse } from '../../../src/runtime/kube-client.ts';
+import { type KubeClient, KubeError, type KubeStream } from '../../../src/runtime/kube-client.ts';
 import { NO_ANNOTATIONS } from '../../../webhook/service-accounts/account.ts';
 import { list } from '../../../webhook/service-accounts/list.ts';
 import { createStore, type Store } from '../../../webhook/service-accounts/store.ts';
@@ -10,14 +10,17 @@ const PROTOBUF = 'application/vnd.kubernetes.protobuf';
 const accounts = (from: number, to: number) =>
   Array.from({ length: to - from }, (_, i) => ({ namespace: 'shop', name: `sa-${from + i}` }));
 
-const compact = (from: number, to: number, next = '', version = '7') => ({
-  status: 200,
-  headers: { 'content-type': PROTOBUF },
+interface Answer {
+  readonly type: string;
+  readonly body: Buffer;
+}
+
+const compact = (from: number, to: number, next = '', version = '7'): Answer => ({
+  type: PROTOBUF,
   body: listOf(accounts(from, to), version, next),
 });
-const json = (from: number, to: number, next = '', version = '7') => ({
-  status: 200,
-  headers: { 'content-type': 'application/json' },
+const json = (from: number, to: number, next = '', version = '7'): Answer => ({
+  type: 'application/json',
   body: Buffer.from(
     JSON.stringify({
       metadata: { resourceVersion: version, continue: next },
@@ -25,18 +28,29 @@ const json = (from: number, to: number, next = '', version = '7') => ({
     }),
   ),
 });
-const expired = { status: 410, headers: {}, body: Buffer.from('{"kind":"Status","code":410,"reason":"Expired"}') };
+const expired = new KubeError('status', 'GET /api/v1/serviceaccounts: HTTP 410', 410);
+
+async function* pieces(...bytes: readonly Buffer[]) {
+  yield* bytes;
+}
+const streamOf = ({ type, body }: Answer, size = 700): KubeStream => ({
+  headers: { 'content-type': type },
+  body: pieces(
+    ...Array.from({ length: Math.ceil(body.length / size) }, (_, i) => body.subarray(i * size, (i + 1) * size)),
+  ),
+});
 
 /** Lists from these answers, one after the other, and tells what was asked for. */
-async function run(store: Store, answers: readonly KubeResponse[]) {
+async function run(store: Store, answers: readonly (Answer | Error)[]) {
   const asked: string[] = [];
   const heard = vi.fn();
-  const client: Pick<KubeClient, 'get'> = {
-    async get(path, { accept }) {
+  const client: Pick<KubeClient, 'stream'> = {
+    async stream(path, { accept }) {
       const answer = answers[asked.length];
       asked.push(new URL(path, 'https://fake').search);
       if (answer === undefined || accept?.startsWith(PROTOBUF) !== true) throw new Error('not expected');
-      return answer;
+      if (answer instanceof Error) throw answer;
+      return streamOf(answer);
     },
   };
   const dependencies = { client, store, wanted: () => false, heard };
@@ -73,9 +87,7 @@ it('keeps all that was there when its rest has expired, and sweeps after the nex
   const store = createStore();
   await run(store, [compact(0, 3)]);
   store.put('shop', 'old', NO_ANNOTATIONS);
-  expect((await run(store, [compact(10, 12, 'b'), expired])).version).toBe(
-    'listing ServiceAccounts was answered with HTTP 410',
-  );
+  expect((await run(store, [compact(10, 12, 'b'), expired])).version).toBe('GET /api/v1/serviceaccounts: HTTP 410');
   // Those of before, and those that the broken list brought.
   expect([store.size, store.get('shop', 'old'), store.get('shop', 'sa-0'), store.get('shop', 'sa-11')]).toEqual([
     6,
@@ -103,37 +115,61 @@ it('sweeps nothing after a page that is none', async () => {
 
 it('asks for the same page anew in smaller ones where it was too large', async () => {
   const store = createStore();
-  const answers: (KubeResponse | 'too-large')[] = [
-    compact(0, 500, 'b'),
-    'too-large',
-    compact(500, 625, 'c'),
-    compact(625, 626),
-  ];
-  const asked: string[] = [];
-  const client: Pick<KubeClient, 'get'> = {
-    async get(path) {
-      asked.push(new URL(path, 'https://fake').search);
-      const answer = answers.shift();
-      if (answer === undefined || answer === 'too-large') throw new KubeError('too-large', 'over the limit');
-      return answer;
-    },
-  };
-  await list({ client, store, wanted: () => false, heard() {} }, new AbortController().signal);
-  expect(asked).toEqual(['?limit=500', '?limit=1000&continue=b', '?limit=125&continue=b', '?limit=125&continue=c']);
-  expect(store.size).toBe(626);
+  const large = { ...json(500, 1_000, 'c'), body: Buffer.alloc(17 * 1024 * 1024) };
+  const answers = [json(0, 500, 'b'), large, json(500, 563, 'c'), json(563, 564)];
+  const { asked } = await run(store, answers);
+  expect(asked).toEqual(['?limit=500', '?limit=500&continue=b', '?limit=63&continue=b', '?limit=63&continue=c']);
+  expect(store.size).toBe(564);
 });
+
+it('gives up where a single one is too large', async () => {
+  const large = { ...json(0, 1), body: Buffer.alloc(17 * 1024 * 1024) };
+  const { version, asked } = await run(createStore(), Array(9).fill(large));
+  expect([version, asked.at(-1)]).toEqual(['a ServiceAccount is too large to be read', '?limit=1']);
+});
+
+function deferred<T>() {
+  let resolve: (value: T) => void = () => undefined;
+  let reject: (error: Error) => void = () => undefined;
+  const promise = new Promise<T>((fulfil, fail) => {
+    [resolve, reject] = [fulfil, fail];
+  });
+  return { promise, resolve, reject };
+}
 
 /** Answers that come when the test says so. */
 function slowly() {
-  const asked: { query: string; begin: (answer: KubeResponse) => void; end: (answer: KubeResponse) => void }[] = [];
-  const fail: ((error: Error) => void)[] = [];
-  const client: Pick<KubeClient, 'get'> = {
-    get(path, { onBegun }) {
-      return new Promise((resolve, reject) => {
-        const begin = (answer: KubeResponse) => onBegun?.({ ...answer, body: answer.body.subarray(0, 200) });
-        asked.push({ query: new URL(path, 'https://fake').search, begin, end: resolve });
-        fail.push(reject);
+  const asked: {
+    readonly query: string;
+    readonly signal: AbortSignal;
+    /** Its status and headers, and as much of its body. */
+    begin(answer: Answer, bytes?: number): void;
+    /** The rest. */
+    end(): void;
+    fail(error: Error): void;
+  }[] = [];
+  const client: Pick<KubeClient, 'stream'> = {
+    stream(path, { signal }) {
+      const [begun, ended] = [deferred<KubeStream>(), deferred<void>()];
+      asked.push({
+        query: new URL(path, 'https://fake').search,
+        signal,
+        begin({ type, body }, bytes = 200) {
+          async function* halves() {
+            yield body.subarray(0, bytes);
+            await ended.promise;
+            yield body.subarray(bytes);
+          }
+          begun.resolve({ headers: { 'content-type': type }, body: halves() });
+        },
+        end: ended.resolve,
+        fail(error) {
+          begun.reject(error);
+          ended.reject(error);
+        },
       });
+      ended.promise.catch(() => undefined);
+      return begun.promise;
     },
   };
   const store = createStore();
@@ -143,60 +179,50 @@ function slowly() {
     await setImmediate();
     return asked.map(({ query }) => query);
   };
-  return { asked, fail, store, outcome, queries };
+  return { asked, store, outcome, queries };
 }
 
 it('asks for the next page while the rest of one comes, and for no page further ahead', async () => {
   const { asked, store, outcome, queries } = slowly();
-  const pages = [compact(0, 500, 'b'), compact(500, 1_500, 'c', '9'), compact(1_500, 1_600)] as const;
   expect(await queries()).toEqual(['?limit=500']);
-  asked[0]?.begin(pages[0]);
+  asked[0]?.begin(compact(0, 500, 'b'));
   expect(await queries()).toEqual(['?limit=500', '?limit=1000&continue=b']);
-  asked[1]?.begin(pages[1]);
-  asked[1]?.end(pages[1]);
+  asked[1]?.begin(compact(500, 1_500, 'c', '9'));
+  asked[1]?.end();
   expect(await queries()).toHaveLength(2);
   expect(store.size).toBe(0);
-  asked[0]?.end(pages[0]);
+  asked[0]?.end();
   await vi.waitFor(async () => expect(await queries()).toHaveLength(3));
-  asked[2]?.begin(pages[2]);
-  asked[2]?.end(pages[2]);
+  asked[2]?.begin(compact(1_500, 1_600));
+  asked[2]?.end();
   expect(await outcome).toBe('7');
   expect([store.size, (await queries())[2]]).toEqual([1_600, '?limit=1000&continue=c']);
 });
 
-it('forgets what it asked for ahead of a page that was too large', async () => {
-  const { asked, fail, store, outcome, queries } = slowly();
-  asked[0]?.begin(compact(0, 500, 'b'));
-  expect(await queries()).toHaveLength(2);
-  fail[0]?.(new KubeError('too-large', 'over the limit'));
-  expect((await queries()).slice(2)).toEqual(['?limit=63']);
-  fail[1]?.(new Error('nobody asks for it any more'));
-  asked[2]?.end(compact(0, 63, 'c'));
-  await vi.waitFor(async () => expect((await queries()).slice(3)).toEqual(['?limit=63&continue=c']));
-  asked[3]?.end(compact(63, 64));
+it('puts what has come of a page before the rest has', async () => {
+  const { asked, store, outcome, queries } = slowly();
+  asked[0]?.begin(compact(0, 100), 5_000);
+  await queries();
+  expect(store.size).toBeGreaterThan(10);
+  expect(store.size).toBeLessThan(90);
+  asked[0]?.end();
   expect(await outcome).toBe('7');
-  expect(store.size).toBe(64);
+  expect(store.size).toBe(100);
 });
 
 it.each([
-  ['the page itself', 0],
-  ['the one ahead', 1],
-])('fails with what failed: %s', async (_, which) => {
-  const { asked, fail, outcome, queries } = slowly();
+  ['the page itself', 0, 'first'],
+  ['the one ahead, before its turn', 1, 'second'],
+])('fails with what failed, and asks for nothing any more: %s', async (_, which, told) => {
+  const { asked, outcome, queries } = slowly();
   asked[0]?.begin(compact(0, 1, 'b'));
   await queries();
-  if (which === 0) fail[1]?.(new Error('later, and so it is not told'));
-  await queries();
-  if (which === 0) fail[0]?.(new Error('first'));
-  else asked[0]?.end(compact(0, 1, 'b'));
-  fail[1]?.(new Error('second'));
-  expect(await outcome).toBe(which === 0 ? 'first' : 'second');
-});
-
-it('does not ask ahead because of an answer that is none', async () => {
-  const { asked, outcome, queries } = slowly();
-  asked[0]?.begin({ ...compact(0, 1, 'b'), status: 500 });
-  expect(await queries()).toHaveLength(1);
-  asked[0]?.end({ ...compact(0, 1, 'b'), status: 500 });
-  expect(await outcome).toBe('listing ServiceAccounts was answered with HTTP 500');
+  if (which === 1) {
+    asked[1]?.fail(new Error('second'));
+    await queries();
+    expect(asked[0]?.signal.aborted).toBe(false);
+    asked[0]?.end();
+  } else asked[0]?.fail(new Error('first'));
+  expect(await outcome).toBe(told);
+  expect([asked.length, asked[1]?.signal.aborted]).toEqual([2, true]);
 });

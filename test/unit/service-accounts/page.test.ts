@@ -2,22 +2,25 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { NO_ANNOTATIONS } from '../../../webhook/service-accounts/account.ts';
 import { OutOfStep } from '../../../webhook/service-accounts/kube-json.ts';
-import { nextOf, readPage } from '../../../webhook/service-accounts/page.ts';
+import { createPageReader, TooLarge } from '../../../webhook/service-accounts/page.ts';
 import { type Account, field, listOf, numberField, varint } from './protobuf-writer.ts';
 
 const PROTOBUF = 'application/vnd.kubernetes.protobuf';
 const MAGIC = Buffer.from('k8s\0');
 const wanted = (key: string) => key.startsWith('podpass.dev/');
 
-async function read(body: Buffer, contentType?: string) {
+function read(body: Buffer, contentType?: string, cuts: readonly number[] = []) {
   const seen: [string, object][] = [];
-  const pauses: number[] = [];
-  const { version, next } = await readPage(body, contentType, {
+  const reader = createPageReader(contentType, {
     wanted,
     see: (namespace, name, annotations) => seen.push([`${namespace}/${name}`, annotations]),
-    pause: async () => pauses.push(seen.length),
   });
-  return { version, next, seen, pauses };
+  const ends = [...cuts.map((at) => at % (body.length + 1)), body.length].sort((a, b) => a - b);
+  for (const [i, to] of ends.entries()) {
+    reader.write(body.subarray(ends[i - 1] ?? 0, to));
+  }
+  const { version, next } = reader.end();
+  return { version, next, seen };
 }
 
 function jsonOf(accounts: readonly Account[], version: string, next = ''): Buffer {
@@ -36,8 +39,8 @@ describe.each([
   ['Protocol Buffers', PROTOBUF, listOf],
   ['JSON', 'application/json', jsonOf],
 ])('a page in %s', (_, contentType, write) => {
-  it('has the ServiceAccounts with what is wanted of their annotations', async () => {
-    const { version, next, seen } = await read(write(accounts, '42', 'go-on'), contentType);
+  it('has the ServiceAccounts with what is wanted of their annotations', () => {
+    const { version, next, seen } = read(write(accounts, '42', 'go-on'), contentType);
     expect([version, next]).toEqual(['42', 'go-on']);
     expect(seen).toEqual([
       ['shop/web', { 'podpass.dev/audiences': 'a, b' }],
@@ -48,25 +51,22 @@ describe.each([
     expect(seen.map(([, annotations]) => annotations === NO_ANNOTATIONS)).toEqual([false, true, true, false]);
   });
 
-  it('may be empty, and the last one, or not', async () => {
-    const nothing = { version: '42', seen: [], pauses: [] };
-    expect(await read(write([], '42'), contentType)).toEqual({ ...nothing, next: '' });
-    expect(await read(write([], '42', 'more'), contentType)).toEqual({ ...nothing, next: 'more' });
+  it('may be empty, and the last one, or not', () => {
+    expect(read(write([], '42'), contentType)).toEqual({ version: '42', next: '', seen: [] });
+    expect(read(write([], '42', 'more'), contentType)).toEqual({ version: '42', next: 'more', seen: [] });
   });
 
-  it('leaves out what has no name or no namespace', async () => {
+  it('leaves out what has no name or no namespace', () => {
     const odd = [{ name: 'a' }, { namespace: 'b' }, {}, { namespace: '', name: '' }];
-    expect((await read(write([...odd, { namespace: 'c', name: 'd' }], '1'), contentType)).seen).toEqual([['c/d', {}]]);
+    expect(read(write([...odd, { namespace: 'c', name: 'd' }], '1'), contentType).seen).toEqual([['c/d', {}]]);
   });
 
-  it('is none without a version', async () => {
-    await expect(read(write(accounts, ''), contentType)).rejects.toThrow(
-      new OutOfStep('a list had no resourceVersion'),
-    );
+  it('is none without a version', () => {
+    expect(() => read(write(accounts, ''), contentType)).toThrow(new OutOfStep('a list had no resourceVersion'));
   });
 });
 
-it('reads the same from both', async () => {
+it('reads the same from both, however they are cut', () => {
   const text = fc.string({ unit: 'grapheme' });
   const account = fc.record({
     namespace: text,
@@ -79,49 +79,74 @@ it('reads the same from both', async () => {
       text,
     ),
   });
-  await fc.assert(
-    fc.asyncProperty(fc.array(account), fc.string({ minLength: 1 }), fc.string(), async (many, version, next) => {
+  const [version, next, cuts] = [fc.string({ minLength: 1 }), fc.string(), fc.array(fc.nat(), { maxLength: 9 })];
+  fc.assert(
+    fc.property(fc.array(account), version, next, cuts, (many, ...[said, more, at]) => {
       // A key `__proto__` is lost on the way into JSON, not on the way out.
       const plain = JSON.parse(JSON.stringify(many)) as Account[];
-      expect(await read(listOf(plain, version, next), PROTOBUF)).toEqual(await read(jsonOf(plain, version, next)));
+      const fromJson = read(jsonOf(plain, said, more), 'application/json', at);
+      expect(read(listOf(plain, said, more), PROTOBUF, at)).toEqual(fromJson);
     }),
   );
 });
 
-describe('where a list goes on', () => {
-  it.each(['', 'go-on', 'ü'.repeat(300)])('is told by the first bytes of a page: %j', (next) => {
+describe('while its bytes come', () => {
+  it.each(['', 'go-on', 'ü'.repeat(300)])('it is known early where the list goes on: %j', (next) => {
     const whole = listOf(accounts, '42', next);
-    const told = Array.from({ length: whole.length + 1 }, (_, i) => nextOf(whole.subarray(0, i), PROTOBUF));
     const metadata = field(1, [field(1, ''), field(2, '42'), field(3, next), numberField(4, 1_234_567)]);
-    const from = whole.indexOf(metadata) + metadata.length;
-    expect(told).toEqual([...Array(from).fill(undefined), ...Array(whole.length + 1 - from).fill(next)]);
+    const reader = createPageReader(PROTOBUF, { wanted, see: () => undefined });
+    const told = Array.from(whole, (_, i) => {
+      reader.write(whole.subarray(i, i + 1));
+      return reader.next;
+    });
+    const from = whole.indexOf(metadata) + metadata.length - 1;
+    expect(told).toEqual([...Array(from).fill(undefined), ...Array(whole.length - from).fill(next)]);
+    expect(reader.end()).toMatchObject({ version: '42', next });
   });
 
-  it('is not told by a page of another form', () => {
-    const item = field(2, [field(1, [field(1, 'web'), field(3, 'shop')])]);
-    const metadata = field(1, [field(2, '42'), field(3, 'go-on')]);
-    const first = Buffer.concat([MAGIC, field(2, [metadata, item])]);
-    expect(nextOf(first, PROTOBUF)).toBe('go-on');
-    expect(nextOf(Buffer.concat([MAGIC, field(2, [item, metadata])]), PROTOBUF)).toBeUndefined();
-    expect(nextOf(Buffer.concat([MAGIC, field(2, '')]), PROTOBUF)).toBeUndefined();
-    expect(nextOf(first, 'application/json')).toBeUndefined();
-    expect(nextOf(jsonOf(accounts, '42', 'go-on'), PROTOBUF)).toBeUndefined();
-    expect(nextOf(first, undefined)).toBeUndefined();
+  it('each ServiceAccount is seen as soon as it is there, and nothing of its bytes is held', () => {
+    const whole = Buffer.from(listOf(accounts, '42'));
+    const seen: string[] = [];
+    const reader = createPageReader(PROTOBUF, { wanted, see: (_, name) => seen.push(name) });
+    const to = whole.indexOf('kube-system');
+    const piece = whole.subarray(0, to);
+    reader.write(piece);
+    expect(seen).toEqual(['web', 'plain']);
+    piece.fill(0);
+    reader.write(whole.subarray(to));
+    reader.end();
+    expect(seen).toEqual(['web', 'plain', 'default', 'cöde']);
+  });
+
+  it('no field grows without an end', () => {
+    const reader = createPageReader(PROTOBUF, { wanted, see: () => undefined });
+    reader.write(Buffer.concat([MAGIC, varint(18), varint(2 ** 29), varint(18), varint(2 ** 28)]));
+    const mebibyte = Buffer.alloc(1024 * 1024);
+    const writeAll = () => {
+      for (let i = 0; i < 20; i++) reader.write(mebibyte);
+    };
+    expect(writeAll).toThrow(new OutOfStep('the API server sent no list: a field is over 16777216 bytes'));
+  });
+
+  it('JSON is not longer than can be read at once', () => {
+    const reader = createPageReader('application/json', { wanted, see: () => undefined });
+    reader.write(Buffer.alloc(16 * 1024 * 1024));
+    expect(() => reader.write(Buffer.alloc(1))).toThrow(TooLarge);
   });
 });
 
 describe('bytes that are no page', () => {
   it.each([
-    ['nothing', Buffer.alloc(0), 'the envelope is missing'],
+    ['nothing', Buffer.alloc(0), 'there is no list in it'],
     ['JSON', jsonOf(accounts, '1'), 'the envelope is missing'],
-    ['an envelope around nothing', MAGIC, 'the envelope is empty'],
-    ['a length that is too long', Buffer.concat([MAGIC, varint(18), varint(5)]), 'a field is longer than its message'],
+    ['an envelope around nothing', MAGIC, 'there is no list in it'],
+    ['a length that is too long', Buffer.concat([MAGIC, varint(18), varint(5)]), 'it is cut off'],
     [
       'a length that no machine has',
       Buffer.concat([MAGIC, varint(18), varint(2n ** 64n - 1n)]),
       'a field is longer than its message',
     ],
-    ['a number cut off', Buffer.concat([MAGIC, Buffer.from([0x80])]), 'a number is cut off'],
+    ['a number cut off', Buffer.concat([MAGIC, Buffer.from([0x80])]), 'there is no list in it'],
     ['a number without an end', Buffer.concat([MAGIC, Buffer.alloc(11, 0xff)]), 'a number is too long'],
     ['a type that is none', Buffer.concat([MAGIC, varint(8 * 2 + 3)]), 'a field has the unknown type 3'],
     [
@@ -129,52 +154,57 @@ describe('bytes that are no page', () => {
       Buffer.concat([MAGIC, field(2, [Buffer.concat([varint(18), varint(3)]), numberField(1, 1)])]),
       'a field is longer than its message',
     ],
-  ])('%s', async (_, bytes, reason) => {
-    const told = `the API server sent no list: ${reason}`;
-    await expect(read(bytes, PROTOBUF)).rejects.toThrow(new OutOfStep(told));
+    [
+      'a number at the end of the list that is cut off',
+      Buffer.concat([MAGIC, field(2, [Buffer.from([0x08, 0x80])]), field(3, '')]),
+      'a number is cut off',
+    ],
+  ])('%s', (_, bytes, reason) => {
+    const told = new OutOfStep(`the API server sent no list: ${reason}`);
+    expect(() => read(bytes, PROTOBUF)).toThrow(told);
+    // Byte by byte, too.
+    expect(() => read(bytes, PROTOBUF, [...bytes.keys()])).toThrow(told);
   });
 
-  it('are refused wherever the network cuts them', async () => {
+  it('are refused wherever the network cuts them', () => {
     const whole = listOf(accounts, '42', 'go-on');
     // The last two fields of the envelope are empty, and nobody asks for them.
     for (let length = 0; length < whole.length - 4; length++) {
-      await expect(read(whole.subarray(0, length), PROTOBUF)).rejects.toThrow(OutOfStep);
+      expect(() => read(whole.subarray(0, length), PROTOBUF)).toThrow(OutOfStep);
     }
   });
 
-  it('never hang it, whatever they are', async () => {
-    await fc.assert(
-      fc.asyncProperty(fc.uint8Array({ maxLength: 200 }), async (noise) => {
-        try {
-          const page = Buffer.concat([MAGIC, noise]);
-          nextOf(page, PROTOBUF);
-          await read(page, PROTOBUF);
-        } catch (error) {
-          expect(error).toBeInstanceOf(OutOfStep);
-        }
+  it('never hang it, whatever they are', () => {
+    const outcome = (bytes: Buffer, cuts: readonly number[]) => {
+      try {
+        return read(bytes, PROTOBUF, cuts);
+      } catch (error) {
+        expect(error).toBeInstanceOf(OutOfStep);
+        return (error as Error).message;
+      }
+    };
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 200 }), fc.array(fc.nat(), { maxLength: 9 }), (noise, cuts) => {
+        const page = Buffer.concat([MAGIC, noise]);
+        expect(outcome(page, cuts)).toEqual(outcome(page, []));
       }),
     );
   });
 
   it.each(['{"kind":"Table"}', '{"metadata":null}', '{"metadata":{"resourceVersion":7}}', 'null', '[]', '{'])(
     'as JSON: %s',
-    (text) => expect(read(Buffer.from(text))).rejects.toThrow(OutOfStep),
+    (text) => expect(() => read(Buffer.from(text))).toThrow(OutOfStep),
   );
 
-  it('as JSON: a list that goes on with something else than a text', async () => {
-    const text = '{"metadata":{"resourceVersion":"7","continue":{}}}';
-    await expect(read(Buffer.from(text))).rejects.toThrow(OutOfStep);
+  it('as JSON: a list that goes on with something else than a text', () => {
+    expect(() => read(Buffer.from('{"metadata":{"resourceVersion":"7","continue":{}}}'))).toThrow(OutOfStep);
   });
 });
 
-it('fields with numbers of every kind are passed over', async () => {
+it('fields with numbers of every kind are passed over', () => {
   const fixed = Buffer.concat([varint(9 * 8 + 1), Buffer.alloc(8, 255), varint(10 * 8 + 5), Buffer.alloc(4, 255)]);
   const meta = field(1, [numberField(6, 2n ** 63n), fixed, field(2, '7')]);
-  expect((await read(Buffer.concat([MAGIC, field(2, [fixed, meta])]), PROTOBUF)).version).toBe('7');
-});
-
-it('is read in slices', async () => {
-  const many = Array.from({ length: 1_200 }, (_, i) => ({ namespace: 'shop', name: `sa-${i}` }));
-  const { seen, pauses } = await read(listOf(many, '7'), PROTOBUF);
-  expect([seen.length, pauses]).toEqual([1_200, [500, 1_000]]);
+  const page = Buffer.concat([MAGIC, numberField(9, 1), field(2, [fixed, meta, numberField(3, 7), fixed]), fixed]);
+  expect(read(page, PROTOBUF).version).toBe('7');
+  expect(read(page, PROTOBUF, [...page.keys()]).version).toBe('7');
 });
