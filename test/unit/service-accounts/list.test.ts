@@ -63,7 +63,7 @@ it('asks for larger pages once the first one came in Protocol Buffers', async ()
   const answers = [compact(0, 500, 'b'), compact(500, 1_500, 'c', '9'), compact(1_500, 1_600)];
   expect(await run(store, answers)).toEqual({
     version: '7',
-    asked: ['?limit=500', '?limit=1000&continue=b', '?limit=1000&continue=c'],
+    asked: ['?limit=500', '?limit=5000&continue=b', '?limit=5000&continue=c'],
     heard: 3,
   });
   expect(store.size).toBe(1_600);
@@ -186,7 +186,7 @@ it('asks for the next page while the rest of one comes, and for no page further 
   const { asked, store, outcome, queries } = slowly();
   expect(await queries()).toEqual(['?limit=500']);
   asked[0]?.begin(compact(0, 500, 'b'));
-  expect(await queries()).toEqual(['?limit=500', '?limit=1000&continue=b']);
+  expect(await queries()).toEqual(['?limit=500', '?limit=5000&continue=b']);
   asked[1]?.begin(compact(500, 1_500, 'c', '9'));
   asked[1]?.end();
   expect(await queries()).toHaveLength(2);
@@ -196,7 +196,7 @@ it('asks for the next page while the rest of one comes, and for no page further 
   asked[2]?.begin(compact(1_500, 1_600));
   asked[2]?.end();
   expect(await outcome).toBe('7');
-  expect([store.size, (await queries())[2]]).toEqual([1_600, '?limit=1000&continue=c']);
+  expect([store.size, (await queries())[2]]).toEqual([1_600, '?limit=5000&continue=c']);
 });
 
 it('puts what has come of a page before the rest has', async () => {
