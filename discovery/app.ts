@@ -25,7 +25,8 @@ type Fields = (string | number)[];
 interface Answer {
   readonly status: number;
   readonly headers: Headers | Fields;
-  readonly body?: Buffer;
+  /** A text has a character for each byte. */
+  readonly body?: Buffer | string;
 }
 
 const METHODS = 'GET, HEAD, OPTIONS';
@@ -57,7 +58,8 @@ export function createDiscoveryApp(options: DiscoveryAppOptions): RequestListene
       answer = refuse(asFault(error));
     }
     response.writeHead(answer.status, answer.headers);
-    response.end(answer.body);
+    // Of a text Node makes one write with the head.
+    response.end(answer.body, 'latin1');
     onRequest?.(route?.path ?? 'other', answer.status);
   }
 
@@ -119,24 +121,31 @@ function onlyHost({ headersDistinct: { host = [] } }: IncomingMessage): string |
 function found(document: Document, cache: string, condition: string | undefined): Answer {
   // No Content-Type and no Content-Length: RFC 9110 section 15.4.5.
   if (ifNoneMatch(condition, document.etag)) return { status: 304, headers: shared(document, cache) };
-  return { status: 200, headers: whole(document, cache), body: document.bytes };
+  const { fields, text } = whole(document, cache);
+  return { status: 200, headers: fields, body: text };
 }
 
 function shared({ etag }: Document, cache: string): Headers {
   return { ...ALWAYS, ETag: etag, 'Cache-Control': cache };
 }
 
-/** The fields of a whole answer, made once for a document, as Node takes a list of them at once. */
-const made = new WeakMap<Document, { readonly cache: string; readonly fields: Fields }>();
+/** A whole answer, made once for a document; Node takes a list of fields at once. */
+interface Whole {
+  readonly cache: string;
+  readonly fields: Fields;
+  readonly text: string;
+}
 
-function whole(document: Document, cache: string): Fields {
+const made = new WeakMap<Document, Whole>();
+
+function whole(document: Document, cache: string): Whole {
   const known = made.get(document);
-  if (known?.cache === cache) return known.fields;
+  if (known?.cache === cache) return known;
   const { contentType, bytes } = document;
   const headers: Headers = { ...shared(document, cache), 'Content-Type': contentType, 'Content-Length': bytes.length };
-  const fields = Object.entries(headers).flat();
-  made.set(document, { cache, fields });
-  return fields;
+  const answer = { cache, fields: Object.entries(headers).flat(), text: bytes.toString('latin1') };
+  made.set(document, answer);
+  return answer;
 }
 
 function refuse({ status, code, message, headers }: Fault): Answer {

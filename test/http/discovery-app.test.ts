@@ -2,7 +2,7 @@ import { createServer, type IncomingHttpHeaders, request, type Server } from 'no
 import { type AddressInfo, connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createDiscoveryApp, type DiscoveryAppOptions } from '../../discovery/app.ts';
-import { createDocuments, type Documents } from '../../discovery/document.ts';
+import { createDocument, createDocuments, type Documents } from '../../discovery/document.ts';
 import { createRoutes, type ServedIssuer } from '../../discovery/routes.ts';
 import { ec, published, rsa } from '../unit/key-material.ts';
 
@@ -156,6 +156,18 @@ describe('a document', () => {
     await listen();
     for (const query of ['?', '?format=yaml', '?a=%ZZ', '?/../x', '??', '?__proto__[a]=1']) {
       expect(await ask(METADATA + query)).toEqual(await ask(METADATA));
+    }
+  });
+
+  test('the bytes are the document, whatever characters they are of', async () => {
+    await listen();
+    const { metadata } = DOCUMENTS;
+    for (const kid of ['schlüssel €', '🔑', '\u0000\u007f\u0080\u00ff\u0100']) {
+      documents = { metadata, jwks: createDocument({ keys: [{ kid }] }, 'application/jwk-set+json') };
+      const { headers, body } = await ask('/keys.json');
+      expect([headers['content-length'], body]).toEqual([String(body.length), documents.jwks.bytes]);
+      expect(JSON.parse(body.toString()).keys[0].kid).toBe(kid);
+      expect((await ask('/keys.json', {}, 'HEAD')).body).toHaveLength(0);
     }
   });
 
