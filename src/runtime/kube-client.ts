@@ -135,7 +135,7 @@ export interface KubeStreamOptions {
   readonly signal: AbortSignal;
   /** For all before the first bytes. */
   readonly connectTimeoutMs: number;
-  /** The server ends it after this time, as `timeoutSeconds` of a watch asks for. */
+  /** Counts from the first look at its body. The server ends it after this time, as `timeoutSeconds` of a watch asks for. */
   readonly lifetimeMs: number;
   /** Where it has not, and nothing comes for so long, the connection is dead. */
   readonly graceMs: number;
@@ -145,7 +145,7 @@ export interface KubeStreamOptions {
 /** An answer that comes bit by bit; its status is 200. */
 export interface KubeStream {
   readonly headers: IncomingHttpHeaders;
-  /** Ends with a KubeError where its connection seems to be dead. */
+  /** Ends with a KubeError where its connection seems to be dead. Before it is read, only the signal ends it. */
   readonly body: AsyncIterable<Buffer>;
 }
 
@@ -307,19 +307,23 @@ export function createKubeClient(
     });
   }
 
-  async function* chunksOf(response: IncomingMessage, outgoing: Outgoing, limit: Limit, life: Life) {
+  async function* chunksOf(response: IncomingMessage, outgoing: Outgoing, limit: Limit, { lifetimeMs, graceMs }: Life) {
+    const dueAt = now() + lifetimeMs;
+    limit.expect(lifetimeMs + graceMs);
     const why = `${named(outgoing)}: given up, as another connection has died without a word`;
     const stream = streams.add(() => limit.giveUp(new KubeError('unreachable', why)));
     try {
       for await (const chunk of response as AsyncIterable<Buffer>) {
-        if (now() > life.dueAt) limit.expect(life.graceMs);
+        if (now() > dueAt) limit.expect(graceMs);
         stream.heard();
         yield chunk;
       }
+      // Node lets one that is given up while nobody reads it end as if it were whole.
+      limit.signal.throwIfAborted();
     } catch (error) {
       if (isTimeout(limit.signal.reason)) {
         giveUpIdle();
-        streams.doubt(life.dueAt);
+        streams.doubt(dueAt);
       }
       throw asKubeError(error, outgoing, limit.signal);
     } finally {
@@ -365,26 +369,27 @@ export function createKubeClient(
       return exchange({ method: 'PATCH', path, body: JSON.stringify(operations), contentType }, options);
     },
 
-    async stream(path, { signal, connectTimeoutMs, lifetimeMs, graceMs, accept }) {
+    async stream(path, { signal, connectTimeoutMs, accept, ...life }) {
       const outgoing: Outgoing = { method: 'GET', path, accept };
       const limit = limitFor(outgoing, signal);
       limit.expect(connectTimeoutMs);
+      let response: IncomingMessage;
       try {
-        const response = await sendInDoubt(outgoing, limit.signal, connectTimeoutMs / 2);
-        const status = response.statusCode ?? 0;
-        // Between the chunks there is no reader to hear of an error.
-        response.on('error', () => undefined);
-        if (status !== 200) {
-          response.destroy();
-          throw new KubeError('status', `${named(outgoing)}: HTTP ${status}`, status);
-        }
-        const life = { dueAt: now() + lifetimeMs, graceMs };
-        limit.expect(lifetimeMs + graceMs);
-        return { headers: response.headers, body: chunksOf(response, outgoing, limit, life) };
+        response = await sendInDoubt(outgoing, limit.signal, connectTimeoutMs / 2);
       } catch (error) {
         limit.clear();
         throw asKubeError(error, outgoing, limit.signal);
       }
+      const { statusCode: status = 0, headers } = response;
+      // Between the chunks there is no reader to hear of an error.
+      response.on('error', () => undefined);
+      if (status !== 200) {
+        // Read to its end, so that its connection can be used again.
+        response.on('close', () => limit.clear()).resume();
+        throw new KubeError('status', `${named(outgoing)}: HTTP ${status}`, status);
+      }
+      limit.pause();
+      return { headers, body: chunksOf(response, outgoing, limit, life) };
     },
 
     async credentialAudiences() {
@@ -410,17 +415,14 @@ function inContext(kubeConfig: KubeConfig, context = kubeConfig.currentContext):
   return config;
 }
 
-/** Of a stream. */
-interface Life {
-  /** When the server ends it; a time of the clock. */
-  readonly dueAt: number;
-  readonly graceMs: number;
-}
+type Life = Pick<KubeStreamOptions, 'lifetimeMs' | 'graceMs'>;
 
 interface Limit {
   readonly signal: AbortSignal;
   /** Something must happen within this time; counts from now and replaces what was expected before. */
   expect(ms: number): void;
+  /** Nothing is expected until it is said again. */
+  pause(): void;
   /** Gives up now. */
   giveUp(reason: KubeError): void;
   clear(): void;
@@ -430,19 +432,23 @@ interface Limit {
 function limitFor(outgoing: Outgoing, signal: AbortSignal | undefined): Limit {
   const controller = new AbortController();
   let timer: NodeJS.Timeout | undefined;
-  const stop = () => controller.abort(new KubeError('aborted', `${named(outgoing)}: given up by the caller`));
+  const giveUp = (reason: KubeError) => {
+    clearTimeout(timer);
+    controller.abort(reason);
+  };
+  const stop = () => giveUp(new KubeError('aborted', `${named(outgoing)}: given up by the caller`));
   if (signal?.aborted) stop();
   signal?.addEventListener('abort', stop, { once: true });
   return {
     signal: controller.signal,
     expect(ms) {
       clearTimeout(timer);
-      timer = setTimeout(
-        () => controller.abort(new KubeError('timeout', `${named(outgoing)}: nothing within ${Math.round(ms)} ms`)),
-        ms,
-      );
+      if (controller.signal.aborted) return;
+      const late = () => giveUp(new KubeError('timeout', `${named(outgoing)}: nothing within ${Math.round(ms)} ms`));
+      timer = setTimeout(late, ms);
     },
-    giveUp: (reason) => controller.abort(reason),
+    pause: () => clearTimeout(timer),
+    giveUp,
     clear() {
       clearTimeout(timer);
       signal?.removeEventListener('abort', stop);

@@ -5,6 +5,7 @@ import https from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { KubeConfig } from '@kubernetes/client-node';
 import forge from 'node-forge';
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -513,18 +514,39 @@ describe('stream', () => {
     expect((await clientOf(server).stream('/watch', limits())).headers['x-accept']).toBe('application/json');
   });
 
-  it('leaves its connection to the next one where it was read to the end', async () => {
+  it('leaves its connection to the next one where it was read to the end, or was refused', async () => {
     const sockets = new Set<Socket>();
-    const server = await serve(({ socket }, response) => {
+    const server = await serve(({ url, socket }, response) => {
       sockets.add(socket);
-      response.end('all');
+      response.writeHead(url === '/' ? 200 : 503).end('all');
     });
     const client = clientOf(server);
     for (let i = 0; i < 3; i++) {
       expect((await read((await client.stream('/', limits())).body)).join('')).toBe('all');
-      await new Promise((resolve) => setImmediate(resolve));
+      await delay(5);
+      await failureOf(client.stream('/refused', limits()));
+      await delay(5);
     }
     expect(sockets.size).toBe(1);
+  });
+
+  it('has all its time from when it is first looked at', async () => {
+    const server = await serve((_, response) => void response.end('all'));
+    const { body } = await clientOf(server).stream('/watch', limits({ lifetimeMs: 20, graceMs: 20 }));
+    await delay(150);
+    expect((await read(body)).join('')).toBe('all');
+  });
+
+  it('is not taken for whole, and leaves no timer behind, where it was given up before it was read', async () => {
+    const server = await serve((_, response) => void response.end('all'));
+    const stop = new AbortController();
+    const timers = () => process.getActiveResourcesInfo().filter((each) => each === 'Timeout').length;
+    const before = timers();
+    const { body } = await clientOf(server).stream('/watch', limits({ signal: stop.signal, lifetimeMs: 60_000 }));
+    await delay(20);
+    stop.abort();
+    expect((await failureOf(read(body))).code).toBe('aborted');
+    expect(timers()).toBeLessThanOrEqual(before);
   });
 
   it('fails with the status when it is not 200', async () => {

@@ -1,10 +1,11 @@
+import { getEventListeners } from 'node:events';
 import { setImmediate } from 'node:timers/promises';
 import { expect, it, vi } from 'vitest';
 import { type KubeClient, KubeError, type KubeStream } from '../../../src/runtime/kube-client.ts';
 import { NO_ANNOTATIONS } from '../../../webhook/service-accounts/account.ts';
 import { list } from '../../../webhook/service-accounts/list.ts';
 import { createStore, type Store } from '../../../webhook/service-accounts/store.ts';
-import { listOf } from './protobuf-writer.ts';
+import { field, listOf } from './protobuf-writer.ts';
 
 const PROTOBUF = 'application/vnd.kubernetes.protobuf';
 const accounts = (from: number, to: number) =>
@@ -225,4 +226,59 @@ it.each([
   } else asked[0]?.fail(new Error('first'));
   expect(await outcome).toBe(told);
   expect([asked.length, asked[1]?.signal.aborted]).toEqual([2, true]);
+});
+
+it('follows the last word of a page on where the list goes on', async () => {
+  const { asked, outcome, queries } = slowly();
+  const metadata = (next: string) => field(1, [field(2, '7'), field(3, next)]);
+  const page = {
+    type: PROTOBUF,
+    body: Buffer.concat([Buffer.from('k8s\0'), field(2, [metadata('b'), metadata('c')])]),
+  };
+  asked[0]?.begin(page, page.body.length - 2);
+  expect(await queries()).toEqual(['?limit=500', '?limit=5000&continue=b']);
+  asked[0]?.end();
+  await vi.waitFor(async () => expect((await queries())[2]).toBe('?limit=5000&continue=c'));
+  asked[2]?.begin(compact(2, 3));
+  asked[2]?.end();
+  expect(await outcome).toBe('7');
+});
+
+it('asks for a page that broke off once more, and then for small ones, one after the other', async () => {
+  const { asked, store, outcome, queries } = slowly();
+  asked[0]?.begin(compact(0, 500, 'b'));
+  asked[0]?.end();
+  await vi.waitFor(async () => expect(await queries()).toHaveLength(2));
+  asked[1]?.begin(compact(500, 1_500, 'c'), 3_000);
+  expect(await queries()).toEqual(['?limit=500', '?limit=5000&continue=b', '?limit=5000&continue=c']);
+  asked[1]?.fail(new KubeError('timeout', 'nothing within 30000 ms'));
+  await vi.waitFor(async () => expect((await queries()).slice(3)).toEqual(['?limit=500&continue=b']));
+  asked[3]?.begin(compact(500, 1_000, 'd'));
+  expect(await queries()).toHaveLength(4);
+  asked[3]?.end();
+  await vi.waitFor(async () => expect((await queries()).slice(4)).toEqual(['?limit=500&continue=d']));
+  asked[4]?.begin(compact(1_000, 1_001));
+  asked[4]?.end();
+  expect(await outcome).toBe('7');
+  expect(store.size).toBe(1_001);
+});
+
+it('fails where a page breaks off for the second time', async () => {
+  const { asked, store, outcome, queries } = slowly();
+  store.put('shop', 'old', NO_ANNOTATIONS);
+  for (const which of [0, 1]) {
+    await vi.waitFor(async () => expect(await queries()).toEqual(Array(which + 1).fill('?limit=500')));
+    asked[which]?.begin(compact(0, 500));
+    await queries();
+    asked[which]?.fail(new KubeError('unreachable', 'reset'));
+  }
+  expect(await outcome).toBe('reset');
+  expect(store.get('shop', 'old')).toBe(NO_ANNOTATIONS);
+});
+
+it('leaves no listener at the signal that it was given', async () => {
+  const stop = new AbortController();
+  const client: Pick<KubeClient, 'stream'> = { stream: async () => streamOf(compact(0, 1)) };
+  await list({ client, store: createStore(), wanted: () => false, heard() {} }, stop.signal);
+  expect(getEventListeners(stop.signal, 'abort')).toEqual([]);
 });
