@@ -2,10 +2,9 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { mutatePod } from '../../webhook/mutate-pod.ts';
 import { mutationSettings } from '../mutation-settings.ts';
+import { printedSeed } from './seed.ts';
 
-/** Printed, so that a failure can be run again: `PODPASS_TEST_SEED=… npx vitest run test/property`. */
-const seed = Number(process.env.PODPASS_TEST_SEED ?? Date.now() % 2 ** 31);
-console.log(`names of Google Cloud: seed ${seed}`);
+const seed = printedSeed('names of Google Cloud');
 
 /** As github.com/pfnet-research/gcp-workload-identity-federation-webhook writes them; too slow for what anybody may write. */
 const PROVIDER = /^projects\/.+\/locations\/.+\/workloadIdentityPools\/.+\/providers\/.+$/;

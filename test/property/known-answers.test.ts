@@ -6,10 +6,9 @@ import { createReviewer } from '../../webhook/reviewer.ts';
 import type { ServiceAccountSource } from '../../webhook/service-accounts.ts';
 import { countedAnswers } from '../counted-answers.ts';
 import { mutationSettings, type WrittenSettings } from '../mutation-settings.ts';
+import { printedSeed } from './seed.ts';
 
-/** Printed, so that a failure can be run again: `PODPASS_TEST_SEED=… npx vitest run test/property`. */
-const seed = Number(process.env.PODPASS_TEST_SEED ?? Date.now() % 2 ** 31);
-console.log(`known answers: seed ${seed}`);
+const seed = printedSeed('known answers');
 
 // Few values of each kind, so that Pods are often alike in all that is read, or in all but one thing.
 const settingsOf = (written: WrittenSettings) => ({ ...mutationSettings(written), ephemeralContainers: false });

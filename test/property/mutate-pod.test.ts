@@ -9,10 +9,9 @@ import { mutateDebugContainers } from '../../webhook/debug-containers.ts';
 import { mutatePod } from '../../webhook/mutate-pod.ts';
 import { type Container, containerPlaces, type Pod, readPod } from '../../webhook/pod.ts';
 import { mutationSettings } from '../mutation-settings.ts';
+import { printedSeed } from './seed.ts';
 
-/** Printed, so that a failure can be run again: `PODPASS_TEST_SEED=… npx vitest run test/property`. */
-const seed = Number(process.env.PODPASS_TEST_SEED ?? Date.now() % 2 ** 31);
-console.log(`property tests: seed ${seed}`);
+const seed = printedSeed('property tests of Pods');
 const check = <Ts extends [unknown, ...unknown[]]>(property: fc.IProperty<Ts>, numRuns = 1000) =>
   fc.assert(property, { seed, numRuns });
 

@@ -4,10 +4,9 @@ import { expect, test } from 'vitest';
 import { mutatePod } from '../../webhook/mutate-pod.ts';
 import { type Pod, readPod } from '../../webhook/pod.ts';
 import { mutationSettings } from '../mutation-settings.ts';
+import { printedSeed } from './seed.ts';
 
-/** Printed, so that a failure can be run again: `PODPASS_TEST_SEED=… npx vitest run test/property`. */
-const seed = Number(process.env.PODPASS_TEST_SEED ?? Date.now() % 2 ** 31);
-console.log(`property tests of oauth2-proxy: seed ${seed}`);
+const seed = printedSeed('property tests of oauth2-proxy');
 
 const SETTINGS = mutationSettings({ oauth2ProxyIssuer: 'https://issuer.example.com' });
 const PROXY = 'podpass-oauth2-proxy';

@@ -12,9 +12,9 @@ import { hclString } from '../../src/cli/render/syntax/hcl.ts';
 import { propertyLine } from '../../src/cli/render/syntax/properties.ts';
 import { audience as audienceCodec, issuerUrl, otherCaller as otherCallerCodec, webUrl } from '../../src/codec.ts';
 import { everyOutput, outputOf, sampleFacts } from '../render-facts.ts';
+import { printedSeed } from './seed.ts';
 
-const seed = Number(process.env.PODPASS_TEST_SEED ?? Date.now() % 2 ** 31);
-console.log(`property tests: seed ${seed}`);
+const seed = printedSeed('property tests of render');
 
 const folder = mkdtempSync(join(tmpdir(), 'podpass-render-'));
 afterAll(() => rmSync(folder, { recursive: true }));
