@@ -45,7 +45,7 @@ export async function list(
       let ahead: Asked | undefined;
       const page = await read(asked, (next) => {
         // The API server works on the next page while this one comes in.
-        if (!hasFailed) ahead = follow(next, true);
+        if (!hasFailed) ahead ??= follow(next, true);
       });
       if (page === 'too large') {
         if (asked.limit === 1) throw new Error('a ServiceAccount is too large to be read');
@@ -83,19 +83,15 @@ export async function list(
     return { from, limit, answer };
   }
 
-  /** `goesOn` is told where, if that is known before the end. */
+  /** `goesOn` is told where, as soon as that is known and again with each further piece. */
   async function read({ answer }: Asked, goesOn: (next: string) => void): Promise<Page | 'too large' | 'broken off'> {
     const { headers, body } = await answer;
     const reader = createPageReader(headers['content-type'], { wanted, see: store.put });
-    let isTold = false;
     let unpaused = 0;
     try {
       for await (const chunk of body) {
         reader.write(chunk);
-        if (reader.next && !isTold) {
-          isTold = true;
-          goesOn(reader.next);
-        }
+        if (reader.next) goesOn(reader.next);
         unpaused += chunk.length;
         if (unpaused < SLICE) continue;
         unpaused = 0;
