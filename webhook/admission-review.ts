@@ -1,8 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { Fault } from '../src/fault.ts';
 import type { AddOperation } from '../src/json-patch.ts';
-import { type Excerpt, type Replaced, textOf } from './excerpt.ts';
-import { cutReview } from './review-parts.ts';
+import { type Cutter, type Excerpt, type Replaced, textOf } from './excerpt.ts';
 
 /** The request of an `AdmissionReview` of `admission.k8s.io/v1` (k8s.io/api/admission/v1, AdmissionRequest), as far as it is read. */
 export interface AdmissionRequest {
@@ -64,23 +63,18 @@ function checkSize(body: Buffer): void {
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** The request in the bytes of a review. Throws a `bad_request` Fault that says what is wrong, and never quotes the body. */
-export function parseReview(body: Buffer): AdmissionRequest {
-  return requestIn(body, excerptOf(body));
-}
-
 /**
- * The parts of a review that are read, unparsed; undefined where only a parser can tell. Throws a Fault as `parseReview`
- * does.
+ * The parts of a review that are read, unparsed; undefined where only a parser can tell. Throws a
+ * `bad_request` Fault that says what is wrong, and never quotes the body.
  */
-export function excerptOf(body: Buffer): Excerpt | undefined {
+export function excerptOf(body: Buffer, cut: Cutter): Excerpt | undefined {
   if (body.length === 0) throw new Fault('bad_request', 'the body is empty');
   if (!isUtf8(body)) throw new Fault('bad_request', 'the body is not UTF-8');
   checkSize(body);
-  return cutReview(body);
+  return cut(body);
 }
 
-/** The request in a review's excerpt, or in the whole of it where there is none. Throws a Fault as `parseReview` does. */
+/** The request in a review's excerpt, or in the whole of it where there is none. Throws a Fault as `excerptOf` does. */
 export function requestIn(body: Buffer, excerpt: Excerpt | undefined, replaced?: Replaced): AdmissionRequest {
   const text = excerpt === undefined ? body.toString() : textOf(excerpt, body, replaced);
   let review: unknown;

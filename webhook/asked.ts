@@ -15,6 +15,14 @@ export interface MutationSettings extends AnnotationSettings {
   readonly oauth2Proxy?: ProxySettings;
 }
 
+/** What the keys of all annotations begin with that are read, of Pods and of ServiceAccounts. */
+export function annotationPrefixes({
+  annotationPrefix,
+  presets,
+}: Pick<MutationSettings, 'annotationPrefix' | 'presets'>) {
+  return [annotationPrefix, ...presets.map(({ prefix }) => prefix)].map((each) => `${each}/`);
+}
+
 /** Everything that annotations and labels ask for a Pod. With problems, the rest is not to be used. */
 export interface Asked {
   /** Those that podpass' own annotations ask for, and what they want of the Pod. */

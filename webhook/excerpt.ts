@@ -14,6 +14,8 @@ export interface Part {
   readonly items: Part | undefined;
   readonly members: ReadonlyMap<number, Member> | undefined;
   readonly others: Part | undefined;
+  /** What the keys of the others begin with; undefined for any. */
+  readonly prefixes: readonly Buffer[] | undefined;
   readonly prefix: Buffer | undefined;
 }
 
@@ -22,7 +24,14 @@ interface Member {
   readonly part: Part;
 }
 
-const NO_PART: Part = { kind: WHOLE, items: undefined, members: undefined, others: undefined, prefix: undefined };
+const NO_PART: Part = {
+  kind: WHOLE,
+  items: undefined,
+  members: undefined,
+  others: undefined,
+  prefixes: undefined,
+  prefix: undefined,
+};
 
 /** It stays as it is. */
 export const whole: Part = NO_PART;
@@ -37,8 +46,11 @@ export const drawn = (prefix: string): Part => ({ ...NO_PART, kind: DRAWN, prefi
 /** Something else than a list stays as it is. */
 export const listOf = (items: Part): Part => ({ ...NO_PART, kind: LIST, items });
 
-/** Members that are not named here are left out, or become what `others` says. Something else than an object stays as it is. */
-export function objectOf(members: Readonly<Record<string, Part>>, others?: Part): Part {
+/**
+ * Members that are not named here are left out, or become what `others` says where their key begins with one of the prefixes.
+ * Something else than an object stays as it is.
+ */
+export function objectOf(members: Readonly<Record<string, Part>>, others?: Part, prefixes?: readonly string[]): Part {
   const table = new Map<number, Member>();
   for (const [name, part] of Object.entries(members)) {
     const key = Buffer.from(name);
@@ -47,7 +59,7 @@ export function objectOf(members: Readonly<Record<string, Part>>, others?: Part)
     if (table.has(number)) throw new Error(`two members have one number: ${name}`);
     table.set(number, { key, part });
   }
-  return { ...NO_PART, kind: OBJECT, members: table, others };
+  return { ...NO_PART, kind: OBJECT, members: table, others, prefixes: prefixes?.map((each) => Buffer.from(each)) };
 }
 
 /** What tells most keys apart, from the first byte of one and to its end. */
@@ -115,11 +127,12 @@ export function createCutter(root: Part): Cutter {
     else if (kind === APART || (kind === APART_TEXT && bytes[at] === QUOTE)) keepApart(part, bytes, at, end);
     else if (kind === DRAWN && isDrawn(part.prefix, bytes, at, end))
       keepApart(part, bytes, end - 1 - DRAWN_LENGTH, end - 1);
-    // So many cost more than a parser, and nobody writes them.
-    return parts.length > MAX_APART ? -1 : end;
+    return end;
   }
 
   function keepApart(part: Part, bytes: Buffer, from: number, to: number): void {
+    // So many cost more than what is gained.
+    if (parts.length === MAX_APART) return;
     parts.push({ part, from, to });
     replace(bytes, from, to, MARK);
   }
@@ -137,7 +150,7 @@ export function createCutter(root: Part): Cutter {
   }
 
   /** The parts say how deep it goes. */
-  function cutObject({ members, others }: Part, bytes: Buffer, start: number, depth: number): number {
+  function cutObject({ members, others, prefixes }: Part, bytes: Buffer, start: number, depth: number): number {
     let at = start + 1;
     if (bytes[at] === END_BRACE) return at + 1;
     // Nothing of it is kept so far.
@@ -148,7 +161,9 @@ export function createCutter(root: Part): Cutter {
       at = endOfKey(bytes, at);
       if (at < 0 || bytes[at] !== COLON) return -1;
       const member = members?.get(numberOfKey(bytes, from + 1, at - 1));
-      const part = member !== undefined && isKey(member.key, bytes, from + 1, at - 1) ? member.part : others;
+      let part = others;
+      if (member !== undefined && isKey(member.key, bytes, from + 1, at - 1)) part = member.part;
+      else if (prefixes !== undefined && !hasPrefix(prefixes, bytes, from + 1)) part = undefined;
       if (part === undefined) {
         // With the comma before it, or, where there was nothing before it, the one after it.
         writeTo(bytes, isEmpty ? from : from - 1);
@@ -218,6 +233,12 @@ function isKey(key: Buffer, bytes: Buffer, from: number, to: number): boolean {
   if (key.length !== to - from) return false;
   for (let i = 0; i < key.length; i++) if (bytes[from + i] !== key[i]) return false;
   return true;
+}
+
+/** A quote ends each key, and none is in a prefix. */
+function hasPrefix(prefixes: readonly Buffer[], bytes: Buffer, from: number): boolean {
+  for (const prefix of prefixes) if (isKey(prefix, bytes, from, from + prefix.length)) return true;
+  return false;
 }
 
 /** What stands in the place of something that is apart, as JSON: `found` is what is there. */

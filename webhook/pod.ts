@@ -38,7 +38,8 @@ export interface Container extends Named {
   readonly volumeMounts?: readonly (Named & { readonly mountPath: string })[] | null;
   readonly volumeDevices?: readonly (Named & { readonly devicePath: string })[] | null;
   readonly ports?: readonly ContainerPort[] | null;
-  readonly args?: readonly string[] | null;
+  /** Nobody has looked at what they are. */
+  readonly args?: unknown;
   readonly restartPolicy?: string | null;
 }
 
@@ -170,7 +171,6 @@ const containers = optional(
           }),
         ),
       ),
-      args: optional(list(string)),
       restartPolicy: optional(string),
     }),
   ),

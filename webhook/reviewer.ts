@@ -1,7 +1,8 @@
 import { printable } from '../src/fault.ts';
 import { type AdmissionRequest, excerptOf, requestIn, writeReview } from './admission-review.ts';
 import { type Admission, type AdmissionSettings, admit } from './admit.ts';
-import type { Excerpt } from './excerpt.ts';
+import { annotationPrefixes } from './asked.ts';
+import { createCutter, type Excerpt } from './excerpt.ts';
 import {
   createKnownAnswers,
   createRecentKeys,
@@ -11,7 +12,7 @@ import {
   type KnownAnswers,
 } from './known-answers.ts';
 import type { PodReport } from './pod-report.ts';
-import { inDetail, type Likeness, likenessOf, otherDetails } from './review-parts.ts';
+import { inDetail, type Likeness, likenessOf, otherDetails, reviewParts } from './review-parts.ts';
 import type { FoundServiceAccount, ServiceAccountLookup, ServiceAccountSource } from './service-accounts.ts';
 
 /** A review that is answered. */
@@ -31,7 +32,7 @@ export type Reviewer = (body: Buffer, tellUid: (uid: string) => void) => Promise
 
 export interface ReviewerOptions {
   readonly serviceAccounts: ServiceAccountSource;
-  /** Asked for each request. The same object for as long as the same Pod gets the same answer. */
+  /** Asked for each request. The same object for as long as the same Pod gets the same answer; prefixes never change. */
   readonly settings: () => AdmissionSettings;
   /** What a Pod's owner should know. */
   readonly onReport?: (request: AdmissionRequest, report: PodReport) => void;
@@ -45,19 +46,20 @@ export interface ReviewerOptions {
  */
 export function createReviewer(options: ReviewerOptions): Reviewer {
   const { serviceAccounts, settings, onReport, known = createKnownAnswers() } = options;
+  const cut = createCutter(reviewParts(annotationPrefixes(settings())));
   const recent = createRecentKeys();
 
   /** By what the answer may be known, and that one; undefined for what has not been asked for before. */
   function find(excerpt: Excerpt, body: Buffer): Found | undefined {
     if (excerpt.number === undefined || !recent.note(excerpt.number)) return undefined;
-    const likeness = likenessOf(excerpt, body);
-    if (likeness === undefined) return undefined;
-    const answer = known.get(likeness);
-    if (answer !== IN_DETAIL) return { likeness, answer };
-    const detailed = inDetail(likeness, excerpt, body);
-    if (!recent.note(detailed.number)) return undefined;
-    const found = known.get(detailed);
-    return { likeness: detailed, answer: found === IN_DETAIL ? undefined : found };
+    let likeness = likenessOf(excerpt, body);
+    while (likeness !== undefined) {
+      const answer = known.get(likeness);
+      if (answer !== IN_DETAIL) return { likeness, answer };
+      likeness = inDetail(likeness, excerpt, body);
+      if (likeness !== undefined && !recent.note(likeness.number)) return undefined;
+    }
+    return undefined;
   }
 
   async function again({ likeness, answer }: Found): Promise<{ reviewed?: Reviewed; lookup?: ServiceAccountLookup }> {
@@ -72,17 +74,17 @@ export function createReviewer(options: ReviewerOptions): Reviewer {
 
   async function keep(answer: KnownAnswer, likeness: Likeness, admission: Settled, excerpt: Excerpt, body: Buffer) {
     if (!isShort(likeness, answer)) return;
-    const others = () => requestIn(body, excerpt, otherDetails);
-    if (likeness.inDetail || (await isSameFor(others(), admission, answer.settings)))
+    const inMore = inDetail(likeness, excerpt, body);
+    const other = () => requestIn(body, excerpt, otherDetails(likeness));
+    if (inMore === undefined || (await isSameFor(other(), admission, answer.settings)))
       return known.put(likeness, answer);
-    const detailed = inDetail(likeness, excerpt, body);
-    recent.note(detailed.number);
     known.put(likeness, IN_DETAIL);
-    known.put(detailed, answer);
+    recent.note(inMore.number);
+    await keep(answer, inMore, admission, excerpt, body);
   }
 
   return async (body, tellUid) => {
-    let excerpt = excerptOf(body);
+    let excerpt = excerptOf(body, cut);
     const found = excerpt && find(excerpt, body);
     if (found !== undefined) tellUid(found.likeness.uid);
     const { reviewed, lookup } = found === undefined ? {} : await again(found);

@@ -1,5 +1,6 @@
 import { hostname } from 'node:os';
 import { admissionSettings } from '../../webhook/admission-settings.ts';
+import { annotationPrefixes } from '../../webhook/asked.ts';
 import { followClusterFacts } from '../../webhook/oauth2-proxy/cluster-facts.ts';
 import { presetsOf } from '../../webhook/presets/registry.ts';
 import { followReservedAudiences } from '../../webhook/reserved-audiences.ts';
@@ -35,7 +36,7 @@ export async function runWebhook(settings: CommandSettings<'webhook'>, terminal:
   const presets = presetsOf(settings, identities.has);
   const serviceAccounts = createServiceAccountCache({
     client,
-    annotationPrefixes: [settings.annotationPrefix, ...presets.map(({ prefix }) => prefix)].map((each) => `${each}/`),
+    annotationPrefixes: annotationPrefixes({ annotationPrefix: settings.annotationPrefix, presets }),
     lookupTimeoutMs: settings.serviceAccountLookupTimeout * 1000,
     clock: systemClock,
     log,

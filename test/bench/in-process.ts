@@ -1,7 +1,8 @@
 /** The whole of an admission that is like no other, without a server, for a quick look at what a change does. */
 
-import { parseReview, writeReview } from '../../webhook/admission-review.ts';
+import { writeReview } from '../../webhook/admission-review.ts';
 import { admit } from '../../webhook/admit.ts';
+import { parseReview } from '../parse-review.ts';
 import { type Case, cases } from './admission/cases.ts';
 import type { Bench } from './bench.ts';
 import type { Ratio, Result } from './result.ts';

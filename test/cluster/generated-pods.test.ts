@@ -7,9 +7,10 @@
 import fc from 'fast-check';
 import jsonPatch, { type Operation } from 'fast-json-patch';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { type AdmissionRequest, parseReview, writeReview } from '../../webhook/admission-review.ts';
+import { type AdmissionRequest, writeReview } from '../../webhook/admission-review.ts';
 import { admit } from '../../webhook/admit.ts';
 import { mutationSettings } from '../mutation-settings.ts';
+import { parseReview } from '../parse-review.ts';
 import type { ApiResponse } from './api-client.ts';
 import { type ControlPlane, type KubeObject, startControlPlane } from './control-plane.ts';
 import { type Podpass, register, runProgram, startWebhook } from './podpass.ts';

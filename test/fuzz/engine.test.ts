@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { parseReview } from '../../webhook/admission-review.ts';
+import { parseReview } from '../parse-review.ts';
 import { admitted } from './admitted.ts';
 import { mutateBytes } from './engine/mutate-bytes.ts';
 import { mutateJson } from './engine/mutate-json.ts';

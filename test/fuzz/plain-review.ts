@@ -38,13 +38,17 @@ const listOf =
   (value) =>
     Array.isArray(value) ? value.map(reading) : value;
 
-/** Those members of an object that are read; `others` where something is read of each. */
-function only(readings: Readonly<Record<string, Reading>>, others?: Reading): Reading {
+/** Those members of an object that are read; `others` where something is read of each, or of each whose key they want. */
+function only(
+  readings: Readonly<Record<string, Reading>>,
+  others?: Reading,
+  wanted: (key: string) => boolean = () => true,
+): Reading {
   return (value) => {
     if (!isObject(value)) return value;
     return Object.fromEntries(
       Object.entries(value).flatMap(([key, member]) => {
-        const reading = Object.hasOwn(readings, key) ? readings[key] : others;
+        const reading = Object.hasOwn(readings, key) ? readings[key] : wanted(key) ? others : undefined;
         return reading === undefined ? [] : [[key, reading(member)]];
       }),
     );
@@ -55,15 +59,24 @@ const members = (...names: string[]) => Object.fromEntries(names.map((name) => [
 const handler = only({ httpGet: only(members('port')), tcpSocket: only(members('port')) });
 const containers = listOf(
   only({
-    ...members('name', 'args', 'env', 'ports', 'restartPolicy', 'volumeDevices', 'volumeMounts'),
+    env: listOf(only({ ...members('name', 'value'), valueFrom: () => 0 })),
+    ...members('name', 'args', 'ports', 'restartPolicy', 'volumeDevices', 'volumeMounts'),
     ...{ livenessProbe: handler, readinessProbe: handler, startupProbe: handler },
     lifecycle: only({ postStart: handler, preStop: handler }),
   }),
 );
+/** With the prefixes of podpass and of all presets. */
+const isOurs = (key: string) =>
+  /^(podpass\.dev|eks\.amazonaws\.com|azure\.workload\.identity|cloud\.google\.com)\//.test(key);
 const pod = only({
-  metadata: only(members('name', 'generateName', 'namespace', 'labels', 'annotations', 'ownerReferences')),
+  metadata: only({
+    ...members('name', 'generateName', 'namespace', 'ownerReferences'),
+    labels: only({}, all, isOurs),
+    annotations: only(members('kubernetes.io/config.mirror'), all, isOurs),
+  }),
   spec: only({
-    ...members('hostNetwork', 'nodeSelector', 'os', 'restartPolicy', 'serviceAccount', 'serviceAccountName'),
+    nodeSelector: only(members('kubernetes.io/os', 'beta.kubernetes.io/os')),
+    ...members('hostNetwork', 'os', 'restartPolicy', 'serviceAccount', 'serviceAccountName'),
     ...{ containers, initContainers: containers, ephemeralContainers: containers },
     securityContext: only(members('runAsUser')),
     volumes: listOf(only(members('name', 'configMap', 'downwardAPI', 'projected'), () => 0)),

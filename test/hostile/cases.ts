@@ -698,9 +698,13 @@ const many: readonly Case[] = [
     'many: annotations',
     'the same',
     () => `{"metadata":{"annotations":{${repeated((i) => `"${i.toString(36)}":""`, MANY)}}},"spec":{}}`,
-    {
-      denied: ['metadata.annotations'],
-    },
+    { gets: [] },
+  ),
+  asText(
+    'many: annotations of ours',
+    'the same',
+    () => `{"metadata":{"annotations":{${repeated((i) => `"podpass.dev/${i.toString(36)}":""`, MANY)}}},"spec":{}}`,
+    { denied: ['metadata.annotations'] },
   ),
   asText('many: empty objects', 'the same', () => large(`"x":[${repeated(() => '{}', 790_000)}]`), { gets: [] }),
   asText(

@@ -1,11 +1,12 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { parseReview, writeReview } from '../../webhook/admission-review.ts';
+import { writeReview } from '../../webhook/admission-review.ts';
 import { admit } from '../../webhook/admit.ts';
 import { createReviewer } from '../../webhook/reviewer.ts';
 import type { ServiceAccountSource } from '../../webhook/service-accounts.ts';
 import { countedAnswers } from '../counted-answers.ts';
 import { mutationSettings, type WrittenSettings } from '../mutation-settings.ts';
+import { parseReview } from '../parse-review.ts';
 import { printedSeed } from './seed.ts';
 
 const seed = printedSeed('known answers');
@@ -15,7 +16,7 @@ const settingsOf = (written: WrittenSettings) => ({ ...mutationSettings(written)
 const SETTINGS = [settingsOf({ presets: 'aws,azure', azureTenantId: 'tenant' }), settingsOf({ mountPath: '/tokens' })];
 const ACCOUNTS: Readonly<Record<string, string>>[] = [
   {},
-  { 'podpass.dev/audiences': 'vault' },
+  { 'podpass.dev/audiences': 'vault', 'podpass.dev/env.vault': 'TOKEN' },
   { 'podpass.dev/audiences': 'vault, https://api.example.com', 'podpass.dev/containers.vault': 'web' },
   { 'eks.amazonaws.com/role-arn': 'arn:aws:iam::111122223333:role/web' },
 ];
@@ -27,7 +28,7 @@ const mostly = <T>(first: T, ...others: readonly T[]) =>
 
 const container = fc.record({
   name: mostly('web', 'side'),
-  env: mostly<unknown>(undefined, [], [{ name: 'AWS_REGION', value: 'eu' }], null),
+  env: mostly<'none' | 'empty' | 'null' | 'AWS_REGION' | 'TOKEN'>('none', 'empty', 'null', 'AWS_REGION', 'TOKEN'),
   ports: mostly<unknown>(undefined, [{ containerPort: 80 }]),
 });
 const template = fc.record({
@@ -36,12 +37,18 @@ const template = fc.record({
   serviceAccountName: few('a', 'b'),
   labels: mostly({}, { 'azure.workload.identity/use': 'true' }),
   isMounted: fc.boolean(),
+  hasTokens: mostly(false, true),
 });
 /** What Pods of one template differ in. */
 const difference = fc.record({
   letters: fc.string({ unit: few(...'bcdfghjklmnpqrstvwxz2456789'), minLength: 5, maxLength: 5 }),
   hash: few('7d9c6b5f4', 'x'),
   image: few('web:1', 'web:2'),
+  // As podpass writes it, too.
+  value: few('/var/run/secrets/podpass.dev/tokens/vault', 'x', ''),
+  args: few<unknown>(undefined, ['x'], ['y']),
+  sources: few<unknown>([], [{ serviceAccountToken: { audience: 'vault', expirationSeconds: 3600, path: 'vault' } }]),
+  note: few('x', 'y'),
   metadata: fc.record(
     {
       name: mostly<unknown>('web', 'web-0', null),
@@ -53,18 +60,38 @@ const difference = fc.record({
 });
 type Of<T> = T extends fc.Arbitrary<infer V> ? V : never;
 
+function envOf(kind: Of<typeof container>['env'], value: string): unknown {
+  if (kind === 'none') return undefined;
+  if (kind === 'null') return null;
+  return kind === 'empty' ? [] : [{ name: kind, value }];
+}
+
 function podOf(
-  { containers, annotations, serviceAccountName, labels, isMounted }: Of<typeof template>,
-  { letters, hash, image, metadata }: Of<typeof difference>,
+  { containers, annotations, serviceAccountName, labels, isMounted, hasTokens }: Of<typeof template>,
+  { letters, hash, image, metadata, value, args, sources, note }: Of<typeof difference>,
 ) {
   const name = `kube-api-access-${letters}`;
   const volumeMounts = isMounted ? [{ name, mountPath: '/var/run/secrets/kubernetes.io/serviceaccount' }] : undefined;
+  const volumes = [
+    ...(isMounted ? [{ name, projected: { sources: [] } }] : []),
+    ...(hasTokens ? [{ name: 'podpass-tokens', projected: { sources } }] : []),
+  ];
   return {
-    metadata: { ...metadata, annotations, labels: { ...labels, 'pod-template-hash': hash } },
+    metadata: {
+      ...metadata,
+      annotations: annotations && { ...annotations, 'x/note': note },
+      labels: { ...labels, 'pod-template-hash': hash, [note]: note },
+    },
     spec: {
       serviceAccountName,
-      containers: containers.map((each) => ({ ...each, image, volumeMounts })),
-      volumes: isMounted ? [{ name, projected: { sources: [] } }] : undefined,
+      containers: containers.map(({ env, ...each }) => ({
+        ...each,
+        env: envOf(env, value),
+        image,
+        args,
+        volumeMounts,
+      })),
+      volumes: volumes.length === 0 ? undefined : volumes,
     },
   };
 }

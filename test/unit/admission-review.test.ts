@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { Fault } from '../../src/fault.ts';
-import { parseReview, writeReview } from '../../webhook/admission-review.ts';
+import { writeReview } from '../../webhook/admission-review.ts';
+import { parseReview } from '../parse-review.ts';
 
 const UID = '705ab4f5-6393-11e8-b7cc-42010a800002';
 const review = (request: unknown, more: object = {}) =>
@@ -17,12 +18,16 @@ function faultOf(body: Buffer): Fault {
 }
 
 test('the request of a review is read, and members that are newer are no matter', () => {
-  const object = { metadata: { annotations: { a: 'b' }, novelty: 1 }, spec: { novelty: [] }, novelty: {} };
+  const object = {
+    metadata: { annotations: { 'podpass.dev/a': 'b' }, novelty: 1 },
+    spec: { novelty: [] },
+    novelty: {},
+  };
   const read = parseReview(review({ uid: UID, operation: 'CREATE', object, novelty: true }, { novelty: true }));
   expect(read).toEqual({
     uid: UID,
     operation: 'CREATE',
-    object: { metadata: { annotations: { a: 'b' } }, spec: {} },
+    object: { metadata: { annotations: { 'podpass.dev/a': 'b' } }, spec: {} },
   });
 });
 

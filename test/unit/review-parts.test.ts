@@ -1,9 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { AWS_LABEL_PREFIX, AZURE_PREFIX } from '../../src/catalog/presets.ts';
-import { parseReview } from '../../webhook/admission-review.ts';
 import { apart, apartText, type Part } from '../../webhook/excerpt.ts';
-import { cutReview, inDetail, likenessOf, reviewParts } from '../../webhook/review-parts.ts';
+import { inDetail, type Likeness, likenessOf, reviewParts } from '../../webhook/review-parts.ts';
+import { cutReview, parseReview } from '../parse-review.ts';
 
 const recorded = JSON.parse(readFileSync(new URL('../bench/admission/review.json', import.meta.url), 'utf8'));
 const OTHER_UID = '705ab4f5-6393-11e8-b7cc-42010a800002';
@@ -32,7 +31,9 @@ function* leaves(value: unknown, path: string[] = []): Generator<string[]> {
 const at = (value: Review, path: readonly string[]) => path.reduce((inner, key) => inner?.[key], value);
 
 const isApart = (path: readonly string[]) =>
-  /^request (uid|object metadata (generateName|ownerReferences .*|labels pod-template-hash))$/.test(path.join(' '));
+  /^request (uid|object (metadata (generateName|ownerReferences .*)|spec (volumes \d+ (configMap|projected) .*|\w+ \d+ (args \d+|env \d+ value))))$/.test(
+    path.join(' '),
+  );
 
 test('every single value that is read makes another key, and no other one does', () => {
   const { key } = likeness(recorded) ?? {};
@@ -94,7 +95,24 @@ describe('Pods are alike', () => {
       request.object.spec.containers[0].image = image;
       request.object.spec.containers[0].resources = { limits: { cpu: image } };
     });
+  const ofWorkflow = (step: string) =>
+    changed(({ request }) => {
+      const { metadata, spec } = request.object;
+      Object.assign(metadata.annotations, { 'workflows.argoproj.io/node-id': step, run_id: step });
+      Object.assign(metadata.labels, { 'workflows.argoproj.io/workflow': step });
+      for (const container of spec.containers) {
+        container.args = ['run', step];
+        container.env = [
+          { name: 'STEP', value: step },
+          { name: 'FROM', valueFrom: { configMapKeyRef: { key: step } } },
+        ];
+      }
+      const items = [{ path: step }];
+      spec.volumes.push({ name: 'plan', configMap: { name: step } }, { name: 'me', downwardAPI: { items } });
+      spec.nodeSelector = { 'kubernetes.io/hostname': step };
+    });
   test.each([
+    ['two steps of a workflow', ofWorkflow('one'), ofWorkflow('two')],
     ['a StatefulSet', named('db-0', 0), named('db-1', 1)],
     ['a DaemonSet', ofNode('node-1'), ofNode('node-2')],
     ['an indexed Job', ofJob('train', '0'), ofJob('train', '17')],
@@ -124,43 +142,77 @@ test('the drawn name of a volume is told apart only as one and the same', () => 
   expect(key(text.replaceAll(drawn, 'zxb4a'))).not.toBe(key(text));
 });
 
-test('in detail, all that is apart counts but the uid and the drawn letters', () => {
-  const detailed = (change: (review: Review) => void) => {
-    const bytes = Buffer.from(JSON.stringify(changed(change)));
+describe('in detail', () => {
+  const detailed = (detail: number, change: (review: Review) => void = () => undefined) => {
+    const owned = changed(({ request }) => Object.assign(request.object.metadata, { ownerReferences: [] }));
+    const bytes = Buffer.from(JSON.stringify(changed(change, owned)));
     const excerpt = cutReview(bytes);
-    const found = excerpt && likenessOf(excerpt, bytes);
-    return excerpt && found && inDetail(found, excerpt, bytes);
+    let found = excerpt && likenessOf(excerpt, bytes);
+    for (let i = 0; i < detail; i++) found = excerpt && found && inDetail(found, excerpt, bytes);
+    return found;
   };
-  const same = detailed(() => {});
-  expect(same).toMatchObject({ uid: recorded.request.uid, inDetail: true });
-  const ofOther = detailed(({ request }) => Object.assign(request, { uid: OTHER_UID }));
-  expect(ofOther).toEqual({ ...same, uid: OTHER_UID });
-  const others = [
-    detailed(({ request }) => Object.assign(request.object.metadata, { generateName: 'db-' })),
-    detailed(({ request }) => Object.assign(request.object.metadata.labels, { 'pod-template-hash': 'x' })),
-    detailed(({ request }) => Object.assign(request.object.metadata, { ownerReferences: [{ name: 'x' }] })),
-    detailed(({ request }) => Object.assign(request.object.metadata, { ownerReferences: [{ name: 'y' }] })),
-  ];
-  expect(new Set([same, ...others].map((each) => each?.key)).size).toBe(5);
-  expect(new Set([same, ...others].map((each) => each?.number)).size).toBe(5);
+  type Change = (pod: Review) => void;
+  const contents: Record<string, Change> = {
+    'a variable': (pod) => Object.assign(pod.spec.containers[0].env[0], { value: 'x' }),
+    'another variable': (pod) => Object.assign(pod.spec.initContainers[0].env[0], { value: 'x' }),
+    'what a volume is made from': (pod) => Object.assign(pod.spec.volumes[1], { configMap: { name: 'x' } }),
+  };
+  const names: Record<string, Change> = {
+    'the prefix of names': (pod) => Object.assign(pod.metadata, { generateName: 'db-' }),
+    'an owner': (pod) => Object.assign(pod.metadata, { ownerReferences: [{ name: 'x' }] }),
+    'another owner': (pod) => Object.assign(pod.metadata, { ownerReferences: [{ name: 'y' }] }),
+  };
+  /** How many keys and numbers the Pod has, as it is and with each of the changes. */
+  const different = (detail: number, changes: Record<string, Change>) => {
+    const all: (Likeness | undefined)[] = [detailed(detail)];
+    for (const change of Object.values(changes)) all.push(detailed(detail, ({ request }) => change(request.object)));
+    return [new Set(all.map((each) => each?.key)).size, new Set(all.map((each) => each?.number)).size];
+  };
+
+  test.each([
+    ['at first nothing counts that is apart', 0, 1, 1],
+    ['then contents do', 1, 4, 1],
+    ['then names and owners too', 2, 4, 4],
+  ])('%s', (_, detail, ofContents, ofNames) => {
+    expect(detailed(detail)?.detail).toBe(detail);
+    expect(different(detail, contents)).toEqual([ofContents, ofContents]);
+    expect(different(detail, names)).toEqual([ofNames, ofNames]);
+    // The uid and the drawn letters never do.
+    const ofOther = detailed(detail, ({ request }) => Object.assign(request, { uid: OTHER_UID }));
+    expect(ofOther).toEqual({ ...detailed(detail), uid: OTHER_UID });
+  });
+
+  test('there is an end', () => {
+    expect(detailed(3)).toBeUndefined();
+    const keys = [0, 1, 2].map((detail) => detailed(detail)?.key);
+    expect(new Set(keys).size).toBe(3);
+  });
 });
 
-test('nothing is apart that an annotation or a label of ours is called', () => {
-  const { members } = reviewParts;
-  const names: string[] = [];
-  const collect = ({ members: inner = new Map(), items }: Part) => {
-    for (const { key, part } of inner.values()) {
-      if (part.kind === apart().kind || part.kind === apartText().kind) names.push(key.toString());
-      else collect(part);
-    }
-    if (items !== undefined) collect(items);
+test('of a Pod that runs the contents count', () => {
+  const stored = (value: string) =>
+    changed(({ request }) => {
+      request.oldObject = structuredClone(request.object);
+      request.oldObject.spec.containers[0].env[0].value = value;
+    });
+  expect(likeness(stored('a'))?.key).not.toBe(likeness(stored('b'))?.key);
+});
+
+test('no annotation and no label is apart', () => {
+  const kinds: Part[] = [];
+  const collect = (part: Part) => {
+    kinds.push(part);
+    for (const { part: inner } of part.members?.values() ?? []) collect(inner);
+    if (part.others !== undefined) collect(part.others);
   };
-  collect(reviewParts);
-  expect(members?.size).toBe(3);
-  expect(names.length).toBeGreaterThan(12);
-  const ours = ['podpass.dev', AWS_LABEL_PREFIX, AZURE_PREFIX, 'cloud.google.com'];
-  expect(names.filter((name) => ours.some((prefix) => name.startsWith(`${prefix}/`)))).toEqual([]);
-  expect(names.filter((name) => name.includes('/') && !/^[a-z]+\.kubernetes\.io\//.test(name))).toEqual([]);
+  const member = (part: Part | undefined, name: string) =>
+    [...(part?.members?.values() ?? [])].find(({ key }) => key.equals(Buffer.from(name)))?.part;
+  const request = member(reviewParts(['podpass.dev/']), 'request');
+  for (const object of ['object', 'oldObject'])
+    for (const of of ['annotations', 'labels'])
+      collect(member(member(member(request, object), 'metadata'), of) ?? apart());
+  expect(kinds.length).toBeGreaterThan(4);
+  expect(kinds.filter(({ kind }) => kind === apart().kind || kind === apartText().kind)).toEqual([]);
 });
 
 test.each([

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { parseReview, writeReview } from '../../webhook/admission-review.ts';
+import { writeReview } from '../../webhook/admission-review.ts';
 import { type AdmissionSettings, admit } from '../../webhook/admit.ts';
 import { createKnownAnswers, IN_DETAIL, isShort, type KnownAnswers } from '../../webhook/known-answers.ts';
 import type { PodReport } from '../../webhook/pod-report.ts';
@@ -8,6 +8,7 @@ import { createReviewer, type Reviewer } from '../../webhook/reviewer.ts';
 import { type ServiceAccountSource, ServiceAccountUnavailable } from '../../webhook/service-accounts.ts';
 import { countedAnswers } from '../counted-answers.ts';
 import { mutationSettings } from '../mutation-settings.ts';
+import { parseReview } from '../parse-review.ts';
 
 const recorded = JSON.stringify(
   JSON.parse(readFileSync(new URL('../bench/admission/review.json', import.meta.url), 'utf8')),
@@ -105,6 +106,14 @@ test('what its managed fields say does not matter', async () => {
 test.each([
   ['of other templates', (text: string, i: number) => text.replaceAll('7d9c6b5f4', `7d9c6b5f${i}`)],
   ['with names of their own', (text: string, i: number) => text.replace('"generateName":"web-', `"name":"web-${i}`)],
+  ['with other arguments', (text: string, i: number) => text.replace('"command":["migrate"', `"args":["${i}"],$&`)],
+  ['with other values', (text: string, i: number) => text.replace('"value":"info"', `"value":"${i}"`)],
+  [
+    'with other labels',
+    (text: string, i: number) => text.replace('"app.kubernetes.io/name":"web"', `"run-${i}":"${i}"`),
+  ],
+  ['with annotations of others', (text: string, i: number) => text.replace('"annotations":{', `$&"x/${i}":"${i}",`)],
+  ['on other nodes', (text: string, i: number) => text.replace('"spec":{', `$&"nodeSelector":{"node":"${i}"},`)],
   ['with other programs', (text: string, i: number) => text.replace(/"image":"[^"]*"/, `"image":"web:${i}"`)],
 ])('Pods %s are known too', async (_, change) => {
   for (let i = 0; i < 4; i++) await reviewed(next((text) => change(text, i)).body);
@@ -155,7 +164,13 @@ describe('it is worked out anew', () => {
     'another ServiceAccount': (text: string) =>
       text.replaceAll('"serviceAccountName":"app"', '"serviceAccountName":"db"'),
     'another operation': (text: string) => text.replace('"operation":"CREATE"', '"operation":"UPDATE"'),
-    'another label': (text: string) => text.replace('"app.kubernetes.io/name":"web"', '"app.kubernetes.io/name":"db"'),
+    'a label of ours': (text: string) => text.replace('"labels":{', '"labels":{"podpass.dev/inject":"true",'),
+    "a preset's label": (text: string) =>
+      text.replace('"labels":{', '"labels":{"eks.amazonaws.com/skip-pod-identity-webhook":"",'),
+    'a mirror Pod': (text: string) =>
+      text.replace('"annotations":{', '"annotations":{"kubernetes.io/config.mirror":"x",'),
+    'a variable of another name': (text: string) => text.replace('"name":"LOG_LEVEL"', '"name":"LOG"'),
+    Windows: (text: string) => text.replace('"spec":{', '"spec":{"nodeSelector":{"kubernetes.io/os":"windows"},'),
     'another container': (text: string) => text.replace('"name":"exporter"', '"name":"importer"'),
   };
   test.each(Object.entries(change))('for %s', async (_, changed) => {
@@ -252,7 +267,7 @@ describe('known answers', () => {
     ...{ head, tail: '', namespace: '', result: 'unchanged' as const, reason: '' },
     ...{ serviceAccount: { namespace: '', name: '', annotations }, settings },
   });
-  const like = (number: number, key = 'key') => ({ uid: '', number, key, inDetail: false });
+  const like = (number: number, key = 'key') => ({ uid: '', number, key, detail: 0 });
 
   test('those asked for again stay, of the others so many as fit', () => {
     const answers = createKnownAnswers(2_200);

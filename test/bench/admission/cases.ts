@@ -5,7 +5,13 @@ import { COUNTED, type Templates } from './differences.ts';
 
 interface Pod {
   metadata: { annotations: Record<string, string> };
-  spec: { serviceAccountName: string; serviceAccount: string; containers: { name: string }[] };
+  spec: { serviceAccountName: string; serviceAccount: string; containers: Container[] };
+}
+
+interface Container {
+  name: string;
+  args?: string[];
+  env?: object[];
 }
 
 interface Review {
@@ -60,13 +66,23 @@ export const cases: readonly Case[] = [
     },
   }),
   make('nothing', {}),
-  make('one token, many templates', { ofAccount: ONE, templates: 'many templates' }),
-  make('nothing, many templates', { templates: 'many templates' }),
+  make('one token, many templates', { ofAccount: ONE, templates: 'many templates', change: run }),
+  make('nothing, many templates', { templates: 'many templates', change: run }),
   make('one token, none alike', { ofAccount: ONE, templates: 'none alike', change: count }),
   make('nothing, none alike', { templates: 'none alike', change: count }),
   make('aws', { ofAccount: { 'eks.amazonaws.com/role-arn': 'arn:aws:iam::111122223333:role/web' } }),
   make('big, one token', { ofAccount: ONE, change: grow }),
 ];
+
+/** What is another one for each run of a job: nothing of it is podpass' business. */
+function run({ metadata, spec }: Pod): void {
+  const value = `run${COUNTED}`;
+  metadata.annotations['jobs.example.com/run'] = value;
+  const last = spec.containers.at(-1);
+  if (last === undefined) return;
+  last.args = ['--run', value];
+  last.env = [...(last.env ?? []), { name: 'RUN', value }];
+}
 
 /** A container with a name that is another one each time. */
 function count(pod: Pod): void {

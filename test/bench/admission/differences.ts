@@ -4,7 +4,7 @@ import type { Counter } from '../load/counter.ts';
 /** Pods of one template, of templates that differ in nothing that is read, or of which no two have the same containers. */
 export type Templates = 'one template' | 'many templates' | 'none alike';
 
-/** The end of a container's name in a review of which none is alike. */
+/** The end of a text that differs in the reviews of many templates. */
 export const COUNTED = '-000000000';
 
 const HEX = '0123456789abcdef';
@@ -18,10 +18,10 @@ export function differences(request: Buffer, templates: Templates): Counter[] {
   const volumes = placesOf(request, '"kube-api-access-');
   for (const at of volumes) counters.push({ at, digits: 5, letters: DRAWN });
   const hashes = [...placesOf(request, '"generateName":"web-'), ...placesOf(request, '"pod-template-hash":"')];
-  const containers = placesOf(request, COUNTED).map((at) => at - COUNTED.length + 1);
-  if (templates !== 'one template') for (const at of hashes) counters.push({ at, digits: 9, letters: HEX });
-  if (templates === 'none alike') for (const at of containers) counters.push({ at, digits: 9, letters: HEX });
-  if ((templates === 'none alike') !== containers.length > 0) throw new Error('the containers are other ones');
+  const texts = placesOf(request, COUNTED).map((at) => at - COUNTED.length + 1);
+  if (templates !== 'one template')
+    for (const at of [...hashes, ...texts]) counters.push({ at, digits: 9, letters: HEX });
+  if ((templates !== 'one template') !== texts.length > 0) throw new Error('the Pod is of another kind');
   if (uid < 24 || volumes.length === 0 || hashes.length !== 2) throw new Error('the review is of no ReplicaSet');
   return counters;
 }

@@ -1,4 +1,4 @@
-import { parseReview } from '../../../webhook/admission-review.ts';
+import { parseReview } from '../../parse-review.ts';
 import { jsonTokens, podMembers } from '../dictionary.ts';
 import { judgeReader } from '../plain-review.ts';
 import { reviewSeeds, reviewWords } from '../review-seeds.ts';
