@@ -4,7 +4,8 @@ import { judgeReader } from '../plain-review.ts';
 import { reviewSeeds, reviewWords } from '../review-seeds.ts';
 import type { Target } from '../target.ts';
 
-const MAX_BYTES = 16 * 1024;
+/** Over what the excerpt has a number for. */
+const MAX_BYTES = 320 * 1024;
 
 /** What the webhook reads of a body is what JSON.parse reads of it, and it refuses the same ones. */
 export const target: Target = {
