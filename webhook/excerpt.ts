@@ -78,7 +78,7 @@ export interface Excerpt {
   readonly key: string;
   /** In the order of the marks. */
   readonly apart: readonly Apart[];
-  /** Of the key; two keys may have the same one. Absent for a long body. */
+  /** Of the key; two keys may have the same one. Absent for a long body, and where very much is apart. */
   readonly number?: number;
 }
 
@@ -131,7 +131,7 @@ export function createCutter(root: Part): Cutter {
   }
 
   function keepApart(part: Part, bytes: Buffer, from: number, to: number): void {
-    // So many cost more than what is gained.
+    // So many cost more than what is gained: the others stay as they are.
     if (parts.length === MAX_APART) return;
     parts.push({ part, from, to });
     replace(bytes, from, to, MARK);
@@ -210,7 +210,8 @@ export function createCutter(root: Part): Cutter {
     for (let at = end; at < bytes.length; at++) if (!isSpace(bytes[at])) return undefined;
     writeTo(bytes, end);
     const key = out.toString('utf8', 0, length);
-    return out === shared ? { key, apart: parts, number: numberOf() } : { key, apart: parts };
+    const isWhole = out === shared && parts.length < MAX_APART;
+    return isWhole ? { key, apart: parts, number: numberOf() } : { key, apart: parts };
   }
 
   return (bytes) => {

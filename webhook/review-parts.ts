@@ -14,7 +14,7 @@ import {
 
 /**
  * The parts of a review that are read: see `AdmissionRequest` and `Pod`. Whatever else is in it, nobody here gets to see,
- * so that a part that is forgotten is missing, and not overlooked. What is apart is what Pods of one kind differ in.
+ * so that a part that is forgotten is missing, and not overlooked (but of a review that cannot be cut all is seen). What is apart is what Pods of one kind differ in.
  */
 
 const uid: Part = apartText();
@@ -23,8 +23,8 @@ const uid: Part = apartText();
 const drawnName = drawn('kube-api-access-');
 
 /**
- * The contents of what is called like something of ours are compared with ours, and where they are not the same somebody is
- * told. All other contents are nothing to us.
+ * The contents of what is called like something of ours are compared with ours, and whatever follows where they are not the
+ * same, somebody is told of it. All other contents are nothing to us.
  */
 const content = apart();
 const contentText = apartText();
@@ -109,7 +109,7 @@ export interface Likeness {
   readonly detail: number;
 }
 
-/** Undefined where the request has not one uid as an API server writes it, or its body is long. */
+/** Undefined where the request has not one uid as an API server writes it, its body is long, or very much of it is apart. */
 export function likenessOf({ key, number, apart: parts }: Excerpt, bytes: Buffer): Likeness | undefined {
   let found: string | undefined;
   for (const { part, from, to } of parts) {

@@ -21,6 +21,8 @@ const ACCOUNTS: Readonly<Record<string, string>>[] = [
   { 'eks.amazonaws.com/role-arn': 'arn:aws:iam::111122223333:role/web' },
 ];
 
+const AZURE = 'api://AzureADTokenExchange';
+
 const few = <T>(...values: readonly T[]) => fc.constantFrom(...values);
 /** Mostly the first one. */
 const mostly = <T>(first: T, ...others: readonly T[]) =>
@@ -37,7 +39,7 @@ const template = fc.record({
   serviceAccountName: few('a', 'b'),
   labels: mostly({}, { 'azure.workload.identity/use': 'true' }),
   isMounted: fc.boolean(),
-  hasTokens: mostly(false, true),
+  tokens: mostly('', 'podpass-tokens', 'azure-workload-identity-reserved-x'),
 });
 /** What Pods of one template differ in. */
 const difference = fc.record({
@@ -47,7 +49,11 @@ const difference = fc.record({
   // As podpass writes it, too.
   value: few('/var/run/secrets/podpass.dev/tokens/vault', 'x', ''),
   args: few<unknown>(undefined, ['x'], ['y']),
-  sources: few<unknown>([], [{ serviceAccountToken: { audience: 'vault', expirationSeconds: 3600, path: 'vault' } }]),
+  sources: few<unknown>(
+    [],
+    [{ serviceAccountToken: { audience: 'vault', expirationSeconds: 3600, path: 'vault' } }],
+    [{ serviceAccountToken: { audience: AZURE, expirationSeconds: 3600, path: 'token/azure-identity-token' } }],
+  ),
   note: few('x', 'y'),
   metadata: fc.record(
     {
@@ -67,14 +73,14 @@ function envOf(kind: Of<typeof container>['env'], value: string): unknown {
 }
 
 function podOf(
-  { containers, annotations, serviceAccountName, labels, isMounted, hasTokens }: Of<typeof template>,
+  { containers, annotations, serviceAccountName, labels, isMounted, tokens }: Of<typeof template>,
   { letters, hash, image, metadata, value, args, sources, note }: Of<typeof difference>,
 ) {
   const name = `kube-api-access-${letters}`;
   const volumeMounts = isMounted ? [{ name, mountPath: '/var/run/secrets/kubernetes.io/serviceaccount' }] : undefined;
   const volumes = [
     ...(isMounted ? [{ name, projected: { sources: [] } }] : []),
-    ...(hasTokens ? [{ name: 'podpass-tokens', projected: { sources } }] : []),
+    ...(tokens === '' ? [] : [{ name: tokens, projected: { sources } }]),
   ];
   return {
     metadata: {

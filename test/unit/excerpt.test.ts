@@ -186,12 +186,14 @@ test('a text that is no JSON to its end leaves nothing in memory', async () => {
   });
 });
 
-test('of very many parts the first thousand are apart', () => {
+test('of very many parts the first thousand are apart, and the key has no number', () => {
   const list = (letters: string) => ({ list: Array.from({ length: 1_001 }, () => ({ name: `drawn-${letters}` })) });
   const key = keyOf(list('bcdfg')) ?? '';
   expect([key.split('drawn-\x01').length, key.split('drawn-bcdfg').length]).toEqual([1_001, 2]);
   expect(keyOf(list('hjklm'))).not.toBe(key);
   expect(left(JSON.stringify(list('bcdfg')))).toEqual(list('bcdfg'));
+  const numberOf = (length: number) => cut(JSON.stringify({ list: list('bcdfg').list.slice(0, length) }))?.number;
+  expect([typeof numberOf(999), numberOf(1_000)]).toEqual(['number', undefined]);
 });
 
 describe('there is no excerpt', () => {

@@ -11,7 +11,11 @@ import { parseReview } from '../parse-review.ts';
 /** What variables, arguments and volumes hold is not in the key of a known answer where it is nobody's business. */
 
 const settings: AdmissionSettings = {
-  ...mutationSettings({ presets: 'aws', oauth2ProxyIssuer: 'https://issuer.example.com' }),
+  ...mutationSettings({
+    presets: 'aws,azure',
+    azureTenantId: 'tenant',
+    oauth2ProxyIssuer: 'https://issuer.example.com',
+  }),
   ephemeralContainers: true,
 };
 const annotations = {
@@ -104,6 +108,27 @@ test.each(Object.entries(places))('no value of %s is taken for another one', asy
     }
   }
   expect(hits).toBeGreaterThan(values.length);
+});
+
+test('no volume that is reserved for Azure is taken for another one, also where no name is apart', async () => {
+  serviceAccounts = accountWith({});
+  const ours = { audience: 'api://AzureADTokenExchange', expirationSeconds: 3600, path: 'token/azure-identity-token' };
+  const contents = [[], [{ serviceAccountToken: ours }], [{ serviceAccountToken: { ...ours, expirationSeconds: 1 } }]];
+  const warned = new Set<string>();
+  for (const order of [contents, contents.toReversed()]) {
+    const review = createReviewer({ serviceAccounts, settings: () => settings });
+    for (const sources of [...order, ...order].flatMap((each) => [each, each, each])) {
+      const volumes = [{ name: 'azure-workload-identity-reserved-x', projected: { sources } }];
+      const metadata = { labels: { 'azure.workload.identity/use': 'true' } };
+      const body = bodyOf({ metadata, spec: { containers: [{ name: 'web' }], volumes } });
+      const { answer } = await review(body, () => undefined);
+      expect([sources, answer]).toEqual([sources, await anew(body)]);
+      for (const warning of JSON.parse(answer).response.warnings ?? []) warned.add(warning);
+    }
+  }
+  expect([...warned]).toEqual([
+    'Pod shop/(unnamed): the volume "azure-workload-identity-reserved-x" is another one than the preset azure adds; it stays as it is',
+  ]);
 });
 
 test('Pods of one kind are known after the second round too, whatever they are called and hold', async () => {

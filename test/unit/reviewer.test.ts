@@ -240,6 +240,14 @@ describe('nothing is kept', () => {
     for (let i = 0; i < 2; i++) await review(body, () => {});
     const other = Buffer.from(body.toString().replace(uid, next().uid));
     expect((await review(other, () => {})).uid).toBe(uid);
+    // The second one behind all that is apart.
+    const env = Array.from({ length: 1_000 }, (_, i) => ({ name: `V${i}`, value: 'x' }));
+    const behind = (text: string) =>
+      text
+        .replace('"name":"LOG_LEVEL"', `"name":"E"},${JSON.stringify(env).slice(1, -1)},{$&`)
+        .replace(/}\s*}$/, ',"uid":"other"$&')
+        .replaceAll(/kube-api-access-\w{5}/g, 'kube-api-access-bcdfg');
+    for (let i = 0; i < 4; i++) expect((await review(next(behind).body, () => {})).uid).toBe('other');
     expect(hits).toBe(0);
   });
 

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { CommandSettings } from '../../src/catalog/commands.ts';
 import { AZURE_PREFIX, type PresetKey } from '../../src/catalog/presets.ts';
+import { quote } from '../../src/fault.ts';
 import { type EnvVar, isSameVolume, pathInContainer } from '../injection.ts';
 import { isWindows, type Pod } from '../pod.ts';
 import type { Preset, PresetReading, PresetRequest } from './preset.ts';
@@ -44,16 +45,13 @@ function read(request: PresetRequest, settings: AzureSettings): PresetReading {
   const proxy = annotations.ofPod('inject-proxy-sidecar');
   if (proxy !== undefined) annotations.warn(proxy, 'does nothing: podpass has no proxy sidecar');
   const audience = annotations.audience(undefined, ['--azure-token-audience', settings.azureTokenAudience]);
-  const volume = reusedOr(pod, {
-    name: volumeName(pod),
-    audience,
-    expirationSeconds: annotations.lifetime(
-      'service-account-token-expiration',
-      LIFETIME,
-      settings.azureTokenExpiration,
-    ),
-    path: TOKEN_PATH,
-  });
+  const expirationSeconds = annotations.lifetime(
+    'service-account-token-expiration',
+    LIFETIME,
+    settings.azureTokenExpiration,
+  );
+  const fresh = { name: volumeName(pod), audience, expirationSeconds, path: TOKEN_PATH };
+  const volume = reusedOr(pod, fresh, object, warnings);
   const wanted: EnvVar[] = [
     { name: 'AZURE_CLIENT_ID', value: annotations.ofAccount('client-id')?.value ?? '' },
     { name: 'AZURE_TENANT_ID', value: annotations.ofAccount('tenant-id')?.value ?? settings.azureTenantId ?? '' },
@@ -83,10 +81,12 @@ function volumeName({ metadata }: Pod): string {
 }
 
 /** A volume that is there under another name is the one: between two rounds, somebody may have given the Pod its name. */
-function reusedOr(pod: Pod, wanted: TokenVolume): TokenVolume {
-  const same = (pod.spec.volumes ?? []).find(
-    (volume) =>
-      volume.name.startsWith(VOLUME_PREFIX) && isSameVolume(volume, tokenVolume({ ...wanted, name: volume.name })),
-  );
-  return same === undefined ? wanted : { ...wanted, name: same.name };
+function reusedOr(pod: Pod, wanted: TokenVolume, object: string, warnings: string[]): TokenVolume {
+  const reserved = (pod.spec.volumes ?? []).filter(({ name }) => name.startsWith(VOLUME_PREFIX));
+  const same = reserved.find((volume) => isSameVolume(volume, tokenVolume({ ...wanted, name: volume.name })));
+  if (same !== undefined) return { ...wanted, name: same.name };
+  // Whatever follows from a content that is not ours is told: see review-parts.ts.
+  for (const { name } of reserved.slice(0, 1))
+    warnings.push(`${object}: the volume ${quote(name)} is another one than the preset azure adds; it stays as it is`);
+  return wanted;
 }
