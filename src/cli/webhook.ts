@@ -15,7 +15,6 @@ import { createLogger } from '../runtime/logger.ts';
 import { createMetrics } from '../runtime/metrics.ts';
 import { readPair } from '../runtime/tls-files.ts';
 import { followIdentities } from './identities.ts';
-import { manageTls } from './managed-tls.ts';
 import type { Terminal } from './terminal.ts';
 import { followPair, tlsFilesOf } from './tls.ts';
 
@@ -28,10 +27,10 @@ export async function runWebhook(settings: CommandSettings<'webhook'>, terminal:
   const pair = files && (await readPair(files.cert, files.key));
   const kubeConfig = loadKubeConfig({ kubeconfig: settings.kubeconfig, env: terminal.env });
   const client = createKubeClient(kubeConfig);
-  const managed =
-    files === undefined
-      ? manageTls({ settings, namespace: settings.namespace ?? findNamespace(kubeConfig), client, metrics, log })
-      : undefined;
+  const namespace = settings.namespace ?? findNamespace(kubeConfig);
+  // What issues certificates takes 3 MiB.
+  const tls = files === undefined ? await import('./managed-tls.ts') : undefined;
+  const managed = tls?.manageTls({ settings, namespace, client, metrics, log });
   const identities = await followIdentities(settings.awsContainerCredentialsConfig, log);
   const presets = presetsOf(settings, identities.has);
   const serviceAccounts = createServiceAccountCache({

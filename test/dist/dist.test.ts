@@ -42,7 +42,7 @@ test('the AWS SDK is loaded only with a bucket to publish to', () => {
     if (seen.has(file)) return seen;
     seen.add(file);
     // A dynamic import has a parenthesis.
-    for (const [, path = ''] of readFileSync(file, 'utf8').matchAll(/(?:from|import) "(\.[^"]+\.js)"/g)) {
+    for (const [, path = ''] of readFileSync(file, 'utf8').matchAll(/(?:from|import) ?"(\.[^"]+\.js)"/g)) {
       loaded(join(dirname(file), path), seen);
     }
     return seen;
@@ -55,10 +55,18 @@ test('the AWS SDK is loaded only with a bucket to publish to', () => {
   }
 });
 
+test("Node's http is never imported, as Node 24 and later would load fetch and HTTP/2 with it", () => {
+  const files = ['podpass.js', ...readdirSync(join(root, 'dist', 'parts')).map((name) => `parts/${name}`)];
+  const code = files.filter((name) => name.endsWith('.js'));
+  const loads = (load: RegExp) => code.filter((name) => load.test(readFileSync(join(root, 'dist', name), 'utf8')));
+  expect(loads(/(?:from|import) ?"(?:node:)?http"/)).toEqual([]);
+  expect(loads(/__require\("node:http"\)/)).toHaveLength(1);
+});
+
 test("an error's stack has the names of our functions and lines as one reads them", async () => {
   const closed = 'data:text/javascript,process.stdout.write = () => { throw new Error("closed"); };';
   const failed = run(process.execPath, ['--import', closed, join(folder, 'dist/podpass.js'), '--version']);
-  await expect(failed).rejects.toThrow(/Error: closed\n(?:.*\n)+.* at main \(file:.*\/podpass\.js:\d{2,}:\d{1,2}\)/);
+  await expect(failed).rejects.toThrow(/Error: closed\n(?:.*\n)+.* at main \(file:.*\/podpass\.js:\d+:\d{1,3}\)/);
 });
 
 test('the demo walks through, and leaves nothing behind', async () => {
