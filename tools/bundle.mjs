@@ -31,7 +31,7 @@ export async function bundle(checkout = process.cwd()) {
     banner: {
       js: "import { createRequire as __createRequire } from 'node:module';\nconst require = __createRequire(import.meta.url);",
     },
-    // For Nodes without a URL of their own; its tables take 3 MB.
+    // For Nodes without a URL of their own; its tables take 5 MiB.
     alias: { 'whatwg-url': 'node:url' },
     logLevel: 'warning',
     plugins: [

@@ -64,8 +64,8 @@ const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /**
- * The parts of a review that are read, unparsed; undefined where only a parser can tell. Throws a
- * `bad_request` Fault that says what is wrong, and never quotes the body.
+ * The parts of a review that are read, unparsed; undefined where only a parser can tell. Throws a `bad_request`
+ * Fault that says what is wrong, and never quotes the body.
  */
 export function excerptOf(body: Buffer, cut: Cutter): Excerpt | undefined {
   if (body.length === 0) throw new Fault('bad_request', 'the body is empty');

@@ -13,8 +13,9 @@ import {
 } from './excerpt.ts';
 
 /**
- * The parts of a review that are read: see `AdmissionRequest` and `Pod`. Whatever else is in it, nobody here gets to see,
- * so that a part that is forgotten is missing, and not overlooked (but of a review that cannot be cut all is seen). What is apart is what Pods of one kind differ in.
+ * The parts of a review that are read: see `AdmissionRequest` and `Pod`. Whatever else is in it, nobody here gets to see (but
+ * of a review that cannot be cut), so that a part that is forgotten is missing, and not overlooked. What is apart is what Pods
+ * of one kind differ in.
  */
 
 const uid: Part = apartText();

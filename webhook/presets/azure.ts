@@ -86,7 +86,8 @@ function reusedOr(pod: Pod, wanted: TokenVolume, object: string, warnings: strin
   const same = reserved.find((volume) => isSameVolume(volume, tokenVolume({ ...wanted, name: volume.name })));
   if (same !== undefined) return { ...wanted, name: same.name };
   // Whatever follows from a content that is not ours is told: see review-parts.ts.
-  for (const { name } of reserved.slice(0, 1))
+  const name = reserved[0]?.name;
+  if (name !== undefined)
     warnings.push(`${object}: the volume ${quote(name)} is another one than the preset azure adds; it stays as it is`);
   return wanted;
 }
