@@ -229,8 +229,15 @@ for (const { from, to, algs } of rotations) {
         // go-oidc and cap have no other reason to ask again.
         for (const name of ['go-oidc', 'cap']) {
           const resident = residents.get(name);
-          const tokens = [oldToken, newToken, await early('unknown'), oldToken, newToken];
-          expect(brief((await resident?.judge(tokens)) ?? []), name).toEqual([true, true, false, false, true]);
+          const judge = async (...tokens: string[]) => brief((await resident?.judge(tokens)) ?? []);
+          expect(await judge(oldToken, newToken), name).toEqual([true, true]);
+          // A question may go wrong on a busy machine.
+          await until(`${name} to ask again`, async () => {
+            const [unknown, old] = await judge(await early('unknown'), oldToken);
+            expect(unknown, name).toBe(false);
+            return old === false;
+          });
+          expect(await judge(oldToken, newToken), name).toEqual([false, true]);
         }
         // MinIO asks again for a token that it does not accept, and adds what it gets: only a restart takes a key away.
         const tokens = [newToken, oldToken, await early('unknown'), oldToken];
