@@ -27,10 +27,12 @@ export async function runWebhook(settings: CommandSettings<'webhook'>, terminal:
   const pair = files && (await readPair(files.cert, files.key));
   const kubeConfig = loadKubeConfig({ kubeconfig: settings.kubeconfig, env: terminal.env });
   const client = createKubeClient(kubeConfig);
-  const namespace = settings.namespace ?? findNamespace(kubeConfig);
   // What issues certificates takes 3 MiB.
   const tls = files === undefined ? await import('./managed-tls.ts') : undefined;
-  const managed = tls?.manageTls({ settings, namespace, client, metrics, log });
+  const managed = tls?.manageTls({
+    ...{ settings, client, metrics, log },
+    namespace: settings.namespace ?? findNamespace(kubeConfig),
+  });
   const identities = await followIdentities(settings.awsContainerCredentialsConfig, log);
   const presets = presetsOf(settings, identities.has);
   const serviceAccounts = createServiceAccountCache({
